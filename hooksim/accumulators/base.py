@@ -1,0 +1,305 @@
+"""The contract of all accumulators, and the one way a block gets into them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.blocks.block import Block, Origin, Strip, read_counts
+from hooksim.blocks.pieces import Piece, block_of
+from hooksim.errors import ConfigError, NonFiniteError, Note, NotEnoughSamplesError, ShapeError
+from hooksim.functional.inputs import check_pair
+from hooksim.functional.precision import full_precision
+
+__all__ = ["Accumulator", "Estimate", "SideNames", "SidePair", "accumulate", "combined"]
+
+
+class Estimate(NamedTuple):
+    """Values and their standard errors, each `(layers of A, layers of B)` float64.
+
+    NaN marks what is undefined or was not asked for.
+    """
+
+    values: Tensor
+    stderr: Tensor
+
+
+class SidePair(NamedTuple):
+    """Two sides to compare, by position.
+
+    Attributes:
+        a: The side whose layers go down the matrix.
+        b: The side whose layers go across; the same as `a` for a model with itself.
+        aligned: Compare only layers at the same position: the diagonal.
+    """
+
+    a: int
+    b: int
+    aligned: bool = False
+
+    def matrix(self, cells: Tensor) -> Tensor:
+        """Cells as a matrix: aligned ones on the diagonal, NaN elsewhere."""
+        if not self.aligned:
+            return cells
+        size = len(cells)
+        return cells.new_full((size, size), float("nan")).diagonal_scatter(cells)
+
+
+class SideNames(NamedTuple):
+    """What messages call a side and its layers.
+
+    Attributes:
+        title: Such as `model A`.
+        layers: Names in axis order.
+    """
+
+    title: str
+    layers: Sequence[str]
+
+    def describe(self, layer: int) -> str:
+        """A layer in a sentence."""
+        return f"layer {self.layers[layer]!r} of {self.title}"
+
+
+class Accumulator(ABC):
+    """Running sums over blocks, for a list of pairs of sides.
+
+    Merging is associative, and an accumulator without samples is its identity. `merge` never
+    changes the other one and shares no memory with it.
+
+    State:
+        A TensorDict of float64 sums over samples; empty before the first block. Its size grows
+        with the layers and the pairs, not with the samples.
+
+    Args:
+        pairs: Pairs of sides to compare.
+    """
+
+    gram_dtype: ClassVar[torch.dtype] = torch.float32
+    """The least precise Gram matrix that the sums may be taken of."""
+
+    def __init__(self, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
+        self.pairs = tuple(SidePair(*pair) for pair in pairs)
+        self.sides = sorted({side for pair in self.pairs for side in pair[:2]})
+        self._state = TensorDict()
+
+    @property
+    @abstractmethod
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+
+    @abstractmethod
+    def options(self) -> dict[str, float]:
+        """What two accumulators must have in common to be merged."""
+
+    @abstractmethod
+    def begin(self, block: Block) -> None:
+        """Prepare for the strips of a block; nothing reaches the state before `end`."""
+
+    def strip(self, strip: Strip) -> None:  # noqa: B027 - some need no strips
+        """Take the next strip of the block."""
+
+    def counts(self) -> Tensor:
+        """Counts that `end` wants to know on the host, one dimension; none by default."""
+        return torch.zeros(0, dtype=torch.int64)
+
+    @abstractmethod
+    def end(self, counts: Sequence[int]) -> None:
+        """Add the block's sums to the state.
+
+        Args:
+            counts: What `counts` gave, as numbers.
+        """
+
+    @abstractmethod
+    def compute(self, pair: int = 0) -> Any:
+        """The estimates for one of the pairs, as they stand; may be called at any time."""
+
+    def notes(self, names: Sequence[SideNames]) -> list[Note]:
+        """What a user should know about the samples seen so far.
+
+        Args:
+            names: Of every side.
+        """
+        return []
+
+    def update(self, rows_a: Sequence[Tensor], rows_b: Sequence[Tensor]) -> Self:
+        """Add one block of samples.
+
+        Args:
+            rows_a: For each layer of A its rows `(n, d)`.
+            rows_b: For each layer of B its rows `(n, d)`, the same samples.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ShapeError: The layers do not have the same number of rows, or not as many layers as
+                before.
+            NotEnoughSamplesError: Fewer samples than the measure needs.
+            NonFiniteError: A row holds NaN or infinity.
+        """
+        sides = [list(rows_a), list(rows_b)]
+        _check_rows(sides, self.minimum)
+        n = sides[0][0].shape[0]
+        piece = Piece(sides, None, n, Origin(0, 0, n))
+        names = [
+            SideNames(f"rows_{label}", [str(index) for index in range(len(side))])
+            for label, side in zip("ab", sides, strict=True)
+        ]
+        accumulate([self], block_of([piece], self.gram_dtype), names)
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Add the samples of another accumulator; it stays as it is.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: The other one has other options or pairs.
+            ShapeError: The other one has seen other layers.
+        """
+        if type(other) is not type(self) or self._key() != other._key():
+            raise ConfigError(
+                f"merge: expected {type(self).__name__} with {self._key()}, "
+                f"got {type(other).__name__} with {other._key()}."
+            )
+        self._add(other._state)
+        return self
+
+    def reset(self) -> Self:
+        """Forget all samples.
+
+        Returns:
+            Itself.
+        """
+        self._state = TensorDict()
+        return self
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums, by dotted name, and the options; copies, to be saved or sent."""
+        options = {
+            f"options.{key}": torch.tensor(value, dtype=torch.float64)
+            for key, value in self.options().items()
+        }
+        state = self._state.flatten_keys(".")
+        return options | {str(key): value.clone() for key, value in state.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> Self:
+        """Take over the sums of `state_dict()`.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: They were taken with other options.
+        """
+        given = {
+            key[8:]: value.item() for key, value in state.items() if key.startswith("options.")
+        }
+        if given != self.options():
+            raise ConfigError(f"state: expected options {self.options()}, got {given}.")
+        sums = {
+            key: value.clone() for key, value in state.items() if not key.startswith("options.")
+        }
+        self._state = TensorDict(sums).unflatten_keys(".")
+        return self
+
+    def _key(self) -> dict[str, Any]:
+        return {**self.options(), "pairs": self.pairs}
+
+    def _add(self, state: TensorDict) -> None:
+        """Add sums to the state without keeping hold of them."""
+        self._state = self._state if state.is_empty() else combined(self._state, state)
+
+    def _check_begun(self) -> None:
+        if self._state.is_empty():
+            raise NotEnoughSamplesError(
+                f"{type(self).__name__}: no samples yet, nothing to compute."
+            )
+
+
+def combined(state: TensorDict, other: TensorDict) -> TensorDict:
+    """Two states as one, in memory of its own: sums added, what is named `peak` the larger.
+
+    Args:
+        state: May be empty.
+        other: Of the same structure, unless `state` is empty.
+
+    Raises:
+        ShapeError: They belong to different layers.
+    """
+    if state.is_empty():
+        return other.clone()
+
+    def join(name: Any, mine: Tensor, theirs: Tensor) -> Tensor:
+        if mine.shape != theirs.shape:
+            raise ShapeError(
+                f"sums {'.'.join(name)}: expected shape {tuple(mine.shape)}, got "
+                f"{tuple(theirs.shape)}. Every block must have the same layers."
+            )
+        theirs = theirs.to(mine.device)
+        return torch.maximum(mine, theirs) if name[-1] == "peak" else mine + theirs
+
+    joined = state.named_apply(join, other, nested_keys=True)
+    return TensorDict() if joined is None else joined
+
+
+def _check_rows(sides: Sequence[Sequence[Tensor]], minimum: int) -> None:
+    """Refuse layers of other sample counts, no layers, or too few samples."""
+    if not all(sides):
+        raise ShapeError("rows: expected at least one layer on each side, got none.")
+    for label, side in zip("ab", sides, strict=True):
+        for index, rows in enumerate(side):
+            if rows.ndim != 2:
+                raise ShapeError(
+                    f"rows_{label}[{index}]: expected (n, d), got {tuple(rows.shape)}."
+                )
+            check_pair(sides[0][0], rows, "rows_a[0]", f"rows_{label}[{index}]")
+    n = sides[0][0].shape[0]
+    if n < minimum:
+        raise NotEnoughSamplesError(f"rows: expected at least {minimum} samples, got {n}.")
+
+
+@full_precision()
+def accumulate(
+    accumulators: Sequence[Accumulator], block: Block, names: Sequence[SideNames]
+) -> None:
+    """Take one block into accumulators: begin, every strip, one look at the counts, end.
+
+    Args:
+        accumulators: All see the same strips, each of which is made once.
+        block: The block; its strips may be made a second time for layers with ties.
+        names: Of every side, for the error.
+
+    Raises:
+        NonFiniteError: A row holds NaN or infinity; the accumulators are as before.
+    """
+    for accumulator in accumulators:
+        accumulator.begin(block)
+    for strip in block.strips():
+        for accumulator in accumulators:
+            accumulator.strip(strip)
+    wanted = [accumulator.counts().to(block.device) for accumulator in accumulators]
+    bad, *counts = read_counts([block.non_finite(), *wanted])
+    if any(bad):
+        _refuse_non_finite(block, bad, names)
+    for accumulator, numbers in zip(accumulators, counts, strict=True):
+        accumulator.end(numbers)
+
+
+def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNames]) -> None:
+    """Name the first layer with NaN or infinity, and where it has the first one."""
+    stored = next(index for index, count in enumerate(bad) if count)
+    side = next(index for index, layers in enumerate(block.sides) if stored in layers)
+    layer = names[side].describe(block.stored(side).index(stored))
+    row = int((~block.grams[stored].finite).nonzero()[0])
+    batch, position = block.origin(row)
+    raise NonFiniteError(
+        f"{layer}: {bad[stored]} of {block.n} rows hold NaN or infinity, the first of them row "
+        f"{position} of batch {batch}. Leave those samples out, or run the model in a wider dtype."
+    )

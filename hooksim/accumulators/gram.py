@@ -1,0 +1,208 @@
+"""Sums for CKA and its standard error over kernel matrices."""
+
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.accumulators.base import Accumulator, Estimate, SideNames, SidePair, combined
+from hooksim.blocks.block import Block, Strip
+from hooksim.errors import Note
+from hooksim.functional.cka import check_kernel, cka_ratio
+from hooksim.functional.hsic import hsic_factor, minimum_samples, u_centred
+
+__all__ = ["GramAccumulator"]
+
+_RULING_SHARE = 0.02  # one sample's share of a layer's HSIC above which it rules the value
+_RULING_FROM = 1000  # samples below which a large share is no news
+
+
+class GramAccumulator(Accumulator):
+    """Centered kernel alignment of every pair of layers, with standard errors, block by block.
+
+    CKA is the ratio of HSICs that are each summed over all blocks, never the mean of ratios.
+
+    State:
+        n: `()`. sides.S.{h, h_h, peak}: `(layers of S,)`. pairs.A,B.{h, h_h, h_a, h_b, a_b}:
+        `(layers of A, layers of B)`, or `(layers,)` for aligned pairs. All float64: sums over
+        samples of the terms `h_i`, their products with each other and with those of the two layers
+        with themselves, and the largest term.
+
+    Args:
+        debiased: With unbiased HSIC.
+        kernel: `"linear"`.
+        bandwidth: Of the RBF kernel; unused by the linear one.
+        pairs: Pairs of sides to compare.
+
+    Example:
+        >>> rows = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 1.0]])
+        >>> accumulator = GramAccumulator().update([rows, rows**2], [2 * rows + 1])
+        >>> accumulator.compute().values.shape
+        torch.Size([2, 1])
+
+    Source: Nguyen et al. 2021 (CKA over minibatches); Song et al. 2012 (unbiased HSIC).
+    """
+
+    def __init__(
+        self,
+        debiased: bool = True,
+        kernel: str = "linear",
+        bandwidth: float = 1.0,
+        *,
+        pairs: Sequence[SidePair] = (SidePair(0, 1),),
+    ) -> None:
+        super().__init__(pairs)
+        check_kernel(kernel, bandwidth)
+        self.debiased = debiased
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+        return minimum_samples(self.debiased)
+
+    def options(self) -> dict[str, float]:
+        """What two accumulators must have in common to be merged."""
+        return {"debiased": float(self.debiased)}
+
+    def begin(self, block: Block) -> None:
+        """Prepare for the strips of a block."""
+        squares = block.scale.square()
+        factor = hsic_factor(block.n, self.debiased)
+        self._block = block
+        self._sums = TensorDict()
+        self._peak = torch.zeros_like(squares)
+        self._own_weight = factor * squares.square()
+        self._cross_weights = []
+        for pair in self.pairs:
+            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
+            self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
+        self._pending: list[Tensor] | None = None
+
+    def strip(self, strip: Strip) -> None:
+        """Take the terms `h_i` of the strip's samples, of all layers and pairs."""
+        block = self._block
+        kernel = strip.kernel
+        if self.debiased:
+            kernel = u_centred(kernel, -strip.norms, strip.start)
+        own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
+        terms = [own]
+        for pair, weight in zip(self.pairs, self._cross_weights, strict=True):
+            terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
+        self._peak = torch.maximum(self._peak, own.amax(0))
+        if block.groups is None:
+            self._fold(terms)
+            return
+        # Tokens of one sequence are not independent: their terms are summed before squaring.
+        if self._pending is None:
+            self._pending = [term.new_zeros((block.n, *term.shape[1:])) for term in terms]
+        groups = block.groups[strip.start : strip.stop]
+        for total, term in zip(self._pending, terms, strict=True):
+            total.index_add_(0, groups, term)
+
+    def end(self, counts: Sequence[int]) -> None:
+        """Add the block's sums to the state."""
+        if self._pending is not None:
+            self._fold(self._pending)
+        self._sums["n"] = self._own_weight.new_tensor(self._block.n)
+        for side in self.sides:
+            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
+        self._add(self._sums)
+        del (
+            self._block,
+            self._sums,
+            self._peak,
+            self._own_weight,
+            self._cross_weights,
+            self._pending,
+        )
+
+    def compute(self, pair: int = 0) -> Estimate:
+        """CKA of every pair of layers of one pair of sides.
+
+        Args:
+            pair: Position in `pairs`.
+
+        Returns:
+            Values and standard errors `(layers of A, layers of B)` float64. NaN where a layer does
+            not vary; biased or not, values are as they come, not clamped.
+
+        Raises:
+            NotEnoughSamplesError: Before the first block.
+
+        Source: design of the error: influence function of the ratio, terms `h_i` as observations.
+        """
+        self._check_begun()
+        asked = self.pairs[pair]
+        sums = self._state["pairs", f"{asked.a},{asked.b}"]
+        n = self._state["n"]
+        h_a, h_b = self._of_cells(asked, "h")
+        values = cka_ratio(sums["h"], h_a, h_b)
+        # u_i / 2 = h_xy / g - (CKA / 2) (h_xx / Hxx + h_yy / Hyy), squared and summed term by term.
+        own_a, own_b, both = h_a / n, h_b / n, (h_a.sqrt() * h_b.sqrt()) / n
+        squares_a, squares_b = self._of_cells(asked, "h_h")
+        cross = sums["h_a"] / own_a + sums["h_b"] / own_b
+        own = squares_a / own_a**2 + 2 * sums["a_b"] / (own_a * own_b) + squares_b / own_b**2
+        squares = sums["h_h"] / both**2 - values / both * cross + (values / 2) ** 2 * own
+        stderr = torch.where(values.isnan(), values, 2 * squares.clamp(min=0).sqrt() / n)
+        return Estimate(asked.matrix(values).cpu(), asked.matrix(stderr).cpu())
+
+    def notes(self, names: Sequence[SideNames]) -> list[Note]:
+        """A warning for each layer whose HSIC comes to a large part from one sample."""
+        if self._state.is_empty() or self._state["n"] < _RULING_FROM:
+            return []
+        notes = []
+        for side in self.sides:
+            sums = self._state["sides", str(side)]
+            for layer, share in enumerate((sums["peak"] / sums["h"]).tolist()):
+                if share > _RULING_SHARE:
+                    text = (
+                        f"{names[side].describe(layer)}: one sample makes {share:.0%} of its HSIC; "
+                        "CKA there says little about the others. Look for outliers."
+                    )
+                    notes.append(Note("ruling_sample", text))
+        return notes
+
+    def _of_cells(self, pair: SidePair, name: str) -> tuple[Tensor, Tensor]:
+        """A sum of the layers of A and of B, to be broadcast over the pair's cells."""
+        a, b = (self._state["sides", str(side), name] for side in pair[:2])
+        return (a, b) if pair.aligned else (a[:, None], b[None, :])
+
+    def _expanded(self, side: int, values: Tensor) -> Tensor:
+        """One side's layers of `values`, all stored layers first."""
+        return self._block.expand(side, self._block.of_side(side, values))
+
+    def _cross(self, pair: SidePair, kernel: Tensor) -> Tensor:
+        """`sum_j A_ij B_ij` of centred strips (stored layers, m, n), as (m, *cells)."""
+        block = self._block
+        if pair.aligned:
+            a, b = self._expanded(pair.a, kernel), self._expanded(pair.b, kernel)
+            terms: Tensor = torch.linalg.vecdot(a, b)
+            return terms.mT
+        a, b = (block.of_side(side, kernel) for side in pair[:2])
+        products = a.transpose(0, 1) @ b.permute(1, 2, 0)
+        return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
+
+    def _fold(self, terms: Sequence[Tensor]) -> None:
+        """Add independent terms, own ones (units, stored layers) first, to the block's sums."""
+        own, *crosses = terms
+        layers = {side: self._expanded(side, own.mT).mT for side in self.sides}
+        sides = {
+            str(side): {"h": terms.sum(0), "h_h": terms.square().sum(0)}
+            for side, terms in layers.items()
+        }
+        pairs = {}
+        for pair, cross in zip(self.pairs, crosses, strict=True):
+            a, b = layers[pair.a], layers[pair.b]
+            if not pair.aligned:
+                a, b = a[:, :, None], b[:, None, :]
+            pairs[f"{pair.a},{pair.b}"] = {
+                "h": cross.sum(0),
+                "h_h": cross.square().sum(0),
+                "h_a": (cross * a).sum(0),
+                "h_b": (cross * b).sum(0),
+                "a_b": (a * b).sum(0),
+            }
+        self._sums = combined(self._sums, TensorDict({"sides": sides, "pairs": pairs}))

@@ -1,0 +1,148 @@
+"""Sums that tell whether the samples came sorted, by how far the blocks lie apart."""
+
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.accumulators.base import Accumulator, SideNames, SidePair
+from hooksim.blocks.block import Block
+from hooksim.errors import Note
+
+__all__ = ["OrderAccumulator"]
+
+_RATIO = 4.0
+_RATIO_OF_FEW = 10.0  # below four blocks the ratio varies widely by chance
+_FEW_BLOCKS = 4
+
+
+class OrderAccumulator(Accumulator):
+    """The variance of the block means over that within the blocks, layer by layer.
+
+    About 1 for shuffled samples. Far above it the samples came in an order, by class as image
+    folders do, and what is measured within blocks is not what holds for all of them.
+
+    State:
+        blocks: `()`. sides.S.L.{samples, mean, within, between}: `()`, `(d,)`, `()`, `()` float64
+        for layer L of side S; co-moments about the mean, merged as such.
+
+    Args:
+        pairs: Pairs of sides whose layers are looked at.
+
+    Example:
+        >>> rows = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+        >>> shuffled, ordered = OrderAccumulator(), OrderAccumulator()
+        >>> for part in range(4):
+        ...     block = rows[part * 10 : part * 10 + 10]
+        ...     _ = shuffled.update([block], [block])
+        ...     _ = ordered.update([block + 5 * part], [block])
+        >>> bool(shuffled.compute()[0] < 4), bool(ordered.compute()[0] > 100)
+        (True, True)
+
+    Source: Fisher's F statistic, with squared distances for squares.
+    """
+
+    def __init__(self, *, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
+        super().__init__(pairs)
+
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+        return 1
+
+    def options(self) -> dict[str, float]:
+        """What two accumulators must have in common to be merged."""
+        return {}
+
+    def begin(self, block: Block) -> None:
+        """Take the block's means."""
+        self._sums = TensorDict(
+            {
+                "blocks": block.scale.new_ones(()),
+                "sides": {
+                    str(side): {
+                        str(layer): {**spread._asdict(), "between": torch.zeros_like(spread.within)}
+                        for layer, spread in enumerate(block.spreads(side))
+                    }
+                    for side in self.sides
+                },
+            }
+        )
+
+    def end(self, counts: Sequence[int]) -> None:
+        """Add the block's sums to the state."""
+        self._add(self._sums)
+        del self._sums
+
+    def compute(self, pair: int = 0) -> Tensor:
+        """The ratio F of every layer of side A of a pair, then of side B.
+
+        Args:
+            pair: Position in `pairs`.
+
+        Returns:
+            `(layers of A + layers of B,)` float64; NaN for a single block, or where nothing varies.
+        """
+        self._check_begun()
+        a, b, _ = self.pairs[pair]
+        return torch.cat([self._ratios(side) for side in dict.fromkeys((a, b))])
+
+    def notes(self, names: Sequence[SideNames]) -> list[Note]:
+        """A warning if the samples came sorted, with the layer that shows it most."""
+        if self._state.is_empty():
+            return []
+        blocks = int(self._state["blocks"])
+        worst = max(
+            (ratio, names[side].describe(layer))
+            for side in self.sides
+            for layer, ratio in enumerate(self._ratios(side).nan_to_num(0.0).tolist())
+        )
+        bound = _RATIO if blocks >= _FEW_BLOCKS else _RATIO_OF_FEW
+        if blocks < 2 or worst[0] <= bound:
+            return []
+        text = (
+            f"the samples seem to come in an order: the means of the {blocks} blocks differ "
+            f"{worst[0]:.1f} times as much as those of shuffled samples would ({worst[1]}). "
+            "Values of sorted samples are wrong; shuffle them."
+        )
+        return [Note("order", text)]
+
+    def _ratios(self, side: int) -> Tensor:
+        """F of every layer of a side, (layers,)."""
+        blocks = self._state["blocks"]
+        layers = self._state["sides", str(side)]
+        found = []
+        for layer in range(len(layers.keys())):
+            sums = layers[str(layer)]
+            between = sums["between"] / (blocks - 1)
+            found.append(between / (sums["within"] / (sums["samples"] - blocks)))
+        ratios = torch.stack(found)
+        return torch.where(ratios.isfinite(), ratios, float("nan")).cpu()
+
+    def _add(self, state: TensorDict) -> None:
+        """Merge co-moments: the shift between two means becomes a part of `between`."""
+        if self._state.is_empty() or state.is_empty():
+            super()._add(state)
+            return
+        joined = self._state.clone()
+        joined["blocks"] = joined["blocks"] + state["blocks"].to(joined["blocks"].device)
+        for side, layers in joined["sides"].items():
+            for layer, mine in layers.items():
+                theirs = state["sides", side, layer].to(mine["within"].device)
+                mine.update(_merged(mine, theirs))
+        self._state = joined
+
+
+def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:
+    """The co-moments of two sets of blocks of one layer."""
+    samples = mine["samples"] + theirs["samples"]
+    shift = theirs["mean"] - mine["mean"]
+    share = theirs["samples"] / samples
+    apart = shift.square().sum() * mine["samples"] * share
+    return {
+        "samples": samples,
+        "mean": mine["mean"] + shift * share,
+        "within": mine["within"] + theirs["within"],
+        "between": mine["between"] + theirs["between"] + apart,
+    }

@@ -1,0 +1,118 @@
+"""Centred, scaled rows and their Gram matrices. Everything else of the package starts here."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Centred", "centre", "gram", "strip_bounds"]
+
+_CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
+_STRIP_ELEMENTS = 1 << 22  # elements of one strip of kernel matrices, all layers together
+_HALVING_FROM = 512  # below this the mirrored blocks cost more than they save
+
+
+class Centred(NamedTuple):
+    """Rows without their mean and their scale, and what was taken out.
+
+    Attributes:
+        rows: `(..., n, d)`, mean 0, mean squared norm 1 (all 0 where the rows are constant).
+        mean: `(..., d)` float64, the column means.
+        scale: `(...)` float64, root of the mean squared norm; 0 where the rows are constant.
+        finite: `(..., n)` bool, False for a row with NaN or infinity.
+    """
+
+    rows: Tensor
+    mean: Tensor
+    scale: Tensor
+    finite: Tensor
+
+
+def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
+    """Take the column means and the overall scale out of rows, in float64.
+
+    A mean rounded to float32 would leave an error of the offset's size in every row, and squares
+    of unscaled float32 rows over- or underflow; after this neither can happen. Rows count as
+    constant where their scale is not above the rounding error of their mean.
+
+    Args:
+        x: Rows `(..., n, d)` of any real dtype.
+        dtype: The dtype of the returned rows.
+
+    Returns:
+        A `Centred`; rows are NaN where a column holds NaN or infinity.
+
+    Example:
+        >>> centred = centre(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+        >>> centred.rows.tolist(), centred.mean.tolist(), centred.scale.item()
+        ([[-1.0, 0.0], [1.0, 0.0]], [2.0, 5.0], 1.0)
+    """
+    *batch, n, d = x.shape
+    rows = x.new_empty(x.shape, dtype=dtype)
+    mean = x.new_empty((*batch, d), dtype=torch.float64)
+    square = x.new_zeros((*batch, n), dtype=torch.float64)
+    total = torch.zeros_like(square)
+    width = max(1, _CHUNK_ELEMENTS // max(1, square.numel()))
+    for begin in range(0, d, width):
+        columns = slice(begin, begin + width)
+        chunk = x[..., columns].to(torch.float64, copy=True)
+        total += chunk.sum(-1)
+        mean[..., columns] = chunk.mean(-2)
+        chunk -= mean[..., None, columns]
+        square += torch.linalg.vecdot(chunk, chunk)
+        rows[..., columns] = chunk
+    scale = square.mean(-1).sqrt()
+    rounding = n * torch.finfo(torch.float64).eps * torch.hypot(scale, mean.norm(dim=-1))
+    constant = scale <= rounding
+    factor = torch.where(constant, 0.0, scale.reciprocal())
+    rows *= factor[..., None, None].to(dtype)
+    return Centred(rows, mean, torch.where(constant, 0.0, scale), total.isfinite())
+
+
+def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:
+    """The matrix of inner products of rows, `K = rows rows^T`.
+
+    Only the blocks on and below the diagonal are multiplied; the others are their mirror images.
+
+    Args:
+        rows: `(..., n, d)`.
+        out: Where to write, `(..., n, n)`; new memory if None.
+
+    Returns:
+        `(..., n, n)`, symmetric but for rounding inside the diagonal blocks, dtype of `rows`.
+
+    Example:
+        >>> gram(torch.tensor([[1.0, 0.0], [1.0, 2.0]])).tolist()
+        [[1.0, 1.0], [1.0, 5.0]]
+    """
+    *batch, n, _ = rows.shape
+    kernel = rows.new_empty((*batch, n, n)) if out is None else out
+    parts = 4 if n >= _HALVING_FROM else 1
+    edges = [n * part // parts for part in range(parts + 1)]
+    for i in range(parts):
+        down = slice(edges[i], edges[i + 1])
+        for j in range(i + 1):
+            across = slice(edges[j], edges[j + 1])
+            block = rows[..., down, :] @ rows[..., across, :].mT
+            kernel[..., down, across] = block
+            if j < i:
+                kernel[..., across, down] = block.mT
+    return kernel
+
+
+def strip_bounds(n: int, columns: int) -> list[tuple[int, int]]:
+    """Cut `n` rows into strips whose elements, `columns` to a row, fit the cache budget.
+
+    Args:
+        n: Number of rows of the kernel matrix.
+        columns: Elements to a row, all layers and batch items together.
+
+    Returns:
+        Pairs `(start, stop)` that cover `range(n)` in order.
+
+    Example:
+        >>> strip_bounds(5, 1 << 21)
+        [(0, 2), (2, 4), (4, 5)]
+    """
+    height = max(1, _STRIP_ELEMENTS // max(1, columns))
+    return [(start, min(start + height, n)) for start in range(0, n, height)]

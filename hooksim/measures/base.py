@@ -1,0 +1,53 @@
+"""The contract of all measures."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+from hooksim.accumulators.base import Accumulator, Estimate, SidePair
+
+__all__ = ["Measure", "Reading"]
+
+
+class Reading(NamedTuple):
+    """One matrix of a measure and how it is to be read.
+
+    Attributes:
+        key: Its name in the result.
+        label: What it is, in words, with the options that matter.
+        best: Which values mean "closest".
+        limits: The ends of its scale; values beyond are legitimate.
+        direction: Such as `A to B`; empty where there is none.
+        estimate: Values and standard errors.
+    """
+
+    key: str
+    label: str
+    best: Literal["max", "min"]
+    limits: tuple[float, float]
+    direction: str
+    estimate: Estimate
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """Knows which accumulator it needs and what to read off it."""
+
+    name: ClassVar[str]
+    """What a config calls the measure."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its matrices in a result."""
+
+    @property
+    def title(self) -> str:
+        """The measure in words, for messages."""
+
+    def options(self) -> dict[str, Any]:
+        """Name and options, for the metadata."""
+
+    def accumulator(self, pairs: Sequence[SidePair]) -> Accumulator:
+        """A fresh accumulator for pairs of sides."""
+
+    def read(self, accumulator: Any, pair: int) -> list[Reading]:
+        """The matrices for one pair, of an accumulator that it made."""
