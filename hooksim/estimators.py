@@ -70,7 +70,7 @@ class CkaEstimator(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Add the value to `tensordict` and return it."""
-        x, y = (tensordict.get(key) for key in self.in_keys)
+        x, y = (tensordict[key] for key in self.in_keys)
         check_pair(x, y, str(self.in_keys[0]), str(self.in_keys[1]))
         value = cka_ratio(*linear_hsic(x, y, self.debiased), eps=self.eps)
         return tensordict.set(self.out_keys[0], value.to(result_dtype(x, y)))
@@ -133,7 +133,7 @@ class InformationImbalanceEstimator(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Add both values to `tensordict` and return it."""
-        x, y = (tensordict.get(key) for key in self.in_keys)
+        x, y = (tensordict[key] for key in self.in_keys)
         check_pair(x, y, str(self.in_keys[0]), str(self.in_keys[1]))
         check_neighbours(self.k, self.p, x.shape[-2])
         values = imbalance_both_ways(x, y, self.k, self.p)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hooksim.blocks.block import Block, Strip, layer_index
-from hooksim.functional.ranks import Distances, Neighbours, mid_ranks, neighbours
+from hooksim.functional.ranks import Distances, Neighbours, all_mid_ranks, mid_ranks, neighbours
 
 __all__ = [
     "PAIR_SUMS",
@@ -161,15 +161,13 @@ def targets_excess(strip: Strip, n: int) -> Tensor:
         `(layers, n)` float64.
     """
     rows = [row - strip.start for row in sampled_rows(n) if strip.start <= row < strip.stop]
-    distances, ordered = strip.distances, strip.ordered
     if not rows:
         return torch.zeros_like(strip.norms)
-    index = layer_index(rows, strip.norms.device)
+    distances, index = strip.distances, layer_index(rows, strip.norms.device)
     norms = None if distances.row_norms is None else distances.row_norms[:, index]
     picked = Distances(distances.values[:, index], norms, distances.column_norms)
-    columns = torch.arange(n, device=strip.norms.device).expand(picked.values.shape)
-    values = mid_ranks(picked, ordered[:, index].contiguous(), columns) * (2 / n)
-    return (values - 1).masked_fill_(picked.values.isinf(), 0.0).sum(1)
+    excess = all_mid_ranks(picked) * (2 / n) - 1
+    return excess.masked_fill_(picked.values.isinf(), 0.0).sum(1)
 
 
 def sampled_rows(n: int) -> list[int]:

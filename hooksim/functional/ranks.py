@@ -1,18 +1,22 @@
 """Distances, neighbours and ranks, with ties shared equally: the parts of Information Imbalance."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
     "Distances",
     "Neighbours",
+    "all_mid_ranks",
     "member_counts",
     "mid_ranks",
     "minkowski_distances",
     "neighbours",
+    "order_rows",
     "sort_rows",
     "squared_distances",
 ]
@@ -114,13 +118,31 @@ def sort_rows(values: Tensor) -> Tensor:
     if values.device.type != "cpu":
         return values.sort(dim=-1).values
     ordered = values.clone(memory_format=torch.contiguous_format)
-    table = ordered.view(-1, values.shape[-1]).numpy()
-    workers = torch.get_num_threads()
-    step = max(1, -(-len(table) // workers))
-    with ThreadPoolExecutor(workers) as pool:
-        parts = [table[begin : begin + step] for begin in range(0, len(table), step)]
-        list(pool.map(lambda part: part.sort(axis=-1), parts))
+    _on_all_cores(lambda rows: rows.sort(axis=-1), ordered)
     return ordered
+
+
+def order_rows(values: Tensor) -> Tensor:
+    """The columns of each row by ascending value, `(..., n)` int64; like `sort_rows`."""
+    if values.device.type != "cpu":
+        return values.argsort(dim=-1)
+    order = torch.empty(values.shape, dtype=torch.int64)
+
+    def sort(rows: NDArray[Any], into: NDArray[Any]) -> None:
+        into[...] = rows.argsort(axis=-1)
+
+    _on_all_cores(sort, values.contiguous(), order)
+    return order
+
+
+def _on_all_cores(work: Callable[..., None], *tensors: Tensor) -> None:
+    """Apply numpy work to equal parts of the rows of CPU tensors (..., n), side by side."""
+    tables = [tensor.view(-1, tensor.shape[-1]).numpy() for tensor in tensors]
+    workers = torch.get_num_threads()
+    step = max(1, -(-len(tables[0]) // workers))
+    parts = [slice(begin, begin + step) for begin in range(0, len(tables[0]), step)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda part: work(*(table[part] for table in tables)), parts))
 
 
 def member_counts(distances: Tensor, ordered: Tensor, tolerance: Tensor, k: int) -> Tensor:
@@ -189,3 +211,26 @@ def mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:
     below = torch.searchsorted(ordered, asked - tolerance)
     up_to = torch.searchsorted(ordered, asked + tolerance, right=True)
     return (below + up_to + 1).to(torch.float64) / 2
+
+
+def all_mid_ranks(distances: Distances) -> Tensor:
+    """The rank of every sample, like `mid_ranks` of all columns, by one sort of each row.
+
+    Distances tie where each differs from the next one by no more than its tolerance.
+
+    Args:
+        distances: `m` rows of distances to `n` samples.
+
+    Returns:
+        `(..., m, n)` float64; n for a sample's own place.
+    """
+    order = order_rows(distances.values)
+    ordered = distances.values.gather(-1, order)
+    apart = ordered.diff(dim=-1) > distances.tolerance(order)[..., 1:]
+    edge = torch.ones_like(apart[..., :1])
+    places = torch.arange(1, order.shape[-1] + 1, device=order.device)
+    first = torch.where(torch.cat([edge, apart], -1), places, 0).cummax(-1).values
+    last = torch.where(torch.cat([apart, edge], -1), places, places[-1])
+    last = last.flip(-1).cummin(-1).values.flip(-1)
+    ranks = torch.empty_like(distances.values)
+    return ranks.scatter_(-1, order, (first + last).to(ranks.dtype) / 2)

@@ -1,0 +1,1 @@
+"""From a model and a loader to rows: hooks, layers, row policies, batches, and the one loop."""

@@ -1,0 +1,144 @@
+"""Batches of a loader: how many samples they hold, their first few, and on which device."""
+
+import copy
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hooksim.errors import ConfigError
+
+__all__ = ["PairedBatch", "batch_size", "first_samples", "holds_samples", "move_batch"]
+
+_SIZED_BY = ("input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_values")
+
+
+@dataclass(frozen=True)
+class PairedBatch:
+    """One batch that gives each model its own input: the same samples in the same order.
+
+    Args:
+        a: The batch for model A: a tensor, tuple, list or mapping.
+        b: The batch for model B.
+        ids: Sample ids, one a sample, where there are some.
+
+    Example:
+        >>> pair = PairedBatch(torch.zeros(4, 8), {"input_ids": torch.zeros(4, 3)})
+        >>> batch_size(pair)
+        4
+    """
+
+    a: Any
+    b: Any
+    ids: Sequence[Any] | None = None
+
+
+def batch_size(item: Any) -> int:
+    """Count the samples of one loader item.
+
+    Args:
+        item: A tensor, a tuple or list (its first element counts), a mapping, a PairedBatch (its
+            `a` counts), or anything with a length.
+
+    Returns:
+        Number of samples.
+
+    Raises:
+        ConfigError: The item has no first dimension and no length.
+
+    Example:
+        >>> batch_size((torch.zeros(4, 3, 8, 8), torch.zeros(4)))
+        4
+        >>> batch_size({"input_ids": torch.zeros(2, 16)})
+        2
+    """
+    if isinstance(item, PairedBatch):
+        return batch_size(item.a)
+    if isinstance(item, torch.Tensor) and item.ndim > 0:
+        return item.shape[0]
+    if isinstance(item, Mapping):
+        tensors = {key: value for key, value in item.items() if isinstance(value, torch.Tensor)}
+        keys = [key for key in (*_SIZED_BY, *tensors) if key in tensors and tensors[key].ndim]
+        if keys:
+            return int(tensors[keys[0]].shape[0])
+    elif isinstance(item, tuple | list) and item and holds_samples(item[0]):
+        return batch_size(item[0])
+    elif not isinstance(item, torch.Tensor) and hasattr(item, "__len__"):
+        return len(item)
+    raise ConfigError(
+        f"loader: cannot count the samples of a {type(item).__name__} batch. Expected a tensor, a "
+        "tuple or list, a mapping with tensors, or a PairedBatch."
+    )
+
+
+def first_samples(item: Any, count: int) -> Any:
+    """Cut a loader item to its first samples.
+
+    Args:
+        item: As for `batch_size`.
+        count: How many to keep.
+
+    Returns:
+        An item of the same kind; what has another length than the batch is kept as it is.
+
+    Example:
+        >>> first_samples((torch.arange(4), ["a", "b", "c", "d"], 7), 2)
+        (tensor([0, 1]), ['a', 'b'], 7)
+    """
+    return _cut(item, batch_size(item), count)
+
+
+def move_batch(item: Any, device: torch.device) -> Any:
+    """Move every tensor of a batch to a device.
+
+    Args:
+        item: A tensor, or nested tuples, lists and mappings of these.
+        device: Where to.
+
+    Returns:
+        An item of the same kind; the one given is not changed.
+    """
+    if isinstance(item, torch.Tensor):
+        return item.to(device, non_blocking=True)
+    return _rebuild(item, lambda value: move_batch(value, device))
+
+
+def holds_samples(value: Any) -> bool:
+    """Tell whether a value may stand for a batch, and not for one sample of it.
+
+    Args:
+        value: An element of a tuple or list.
+
+    Returns:
+        True for tensors, mappings, tuples and lists; False for strings and numbers.
+    """
+    return isinstance(value, torch.Tensor | Mapping | tuple | list)
+
+
+def _cut(item: Any, size: int, count: int) -> Any:
+    if isinstance(item, PairedBatch):
+        ids = None if item.ids is None else item.ids[:count]
+        return PairedBatch(first_samples(item.a, count), first_samples(item.b, count), ids)
+    shape = getattr(item, "shape", None)
+    if shape is not None:
+        return item[:count] if len(shape) and shape[0] == size else item
+    if isinstance(item, tuple | list) and len(item) == size and not any(map(holds_samples, item)):
+        return item[:count]
+    return _rebuild(item, lambda value: _cut(value, size, count))
+
+
+def _rebuild(item: Any, change: Any) -> Any:
+    """Apply `change` to every element of a container, keeping its kind."""
+    if isinstance(item, UserDict):  # BatchEncoding keeps its attribute access
+        rebuilt = copy.copy(item)
+        rebuilt.update({key: change(value) for key, value in item.items()})
+        return rebuilt
+    if isinstance(item, Mapping):
+        return {key: change(value) for key, value in item.items()}
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        return type(item)(*map(change, item))
+    if isinstance(item, tuple | list):
+        return type(item)(map(change, item))
+    return item

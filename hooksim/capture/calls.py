@@ -1,0 +1,195 @@
+"""From a loader item to one model's call: what is passed, what is left out, and the sample ids."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import nn
+
+from hooksim.capture.batches import PairedBatch, batch_size, holds_samples, move_batch
+from hooksim.errors import AlignmentError, ConfigError
+
+__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters"]
+
+Forward: TypeAlias = Callable[[nn.Module, Any], Any]
+"""`(model, batch) -> anything`: a user's own way to call the model."""
+
+_SAMPLE_IDS = "sample_ids"
+_LABELS = ("start_positions", "end_positions")
+_ALWAYS = {"use_cache": False, "return_dict": True}
+
+
+class Call(NamedTuple):
+    """One model's call for one batch.
+
+    Attributes:
+        run: Calls the model.
+        size: Number of samples.
+        inputs: The batch's mapping as it came, for its masks; empty where it is none.
+        passed: The keyword arguments on the model's device.
+        ids: Sample ids, or None.
+        ignored: What was not passed: keys of a mapping or positions of a tuple.
+    """
+
+    run: Callable[[], Any]
+    size: int
+    inputs: Mapping[str, Any]
+    passed: Mapping[str, Any]
+    ids: list[str] | None
+    ignored: tuple[str, ...]
+
+
+class ModelCaller:
+    """Knows how one model is called with a loader item.
+
+    Args:
+        model: The unwrapped model.
+        side: Which half of a PairedBatch it takes; `both` where one model stands for both sides,
+            which a PairedBatch cannot serve.
+        forward: A user's own call, or None.
+        masks: Keys of the masks that row policies ask for, which an open `**kwargs` accepts.
+    """
+
+    def __init__(
+        self, model: nn.Module, side: str, forward: Forward | None, masks: frozenset[str]
+    ) -> None:
+        self.model = model
+        self.side = side
+        self.forward = forward
+        self._named, self._open = _accepted(model, masks)
+        self._extra = {key: value for key, value in _ALWAYS.items() if key in self._named}
+
+    def prepare(self, item: Any, device: torch.device) -> Call:
+        """Turn a loader item into a call.
+
+        Args:
+            item: What the loader gave, already cut.
+            device: Where the model wants its input.
+
+        Returns:
+            The call, its tensors moved.
+
+        Raises:
+            ConfigError: A tuple's other element looks like the mask of the first, or a PairedBatch
+                came for one model that stands for both sides.
+            AlignmentError: There are more or fewer ids than samples.
+        """
+        batch = self._own_half(item)
+        size = batch_size(batch)
+        ids = _sample_ids(item, batch, size)
+        if self.forward is not None:
+            inputs = batch if isinstance(batch, Mapping) else {}
+            moved = move_batch(batch, device)
+            passed = moved if isinstance(moved, Mapping) else {}
+            call, forward = self.model, self.forward
+            return Call(lambda: forward(call, moved), size, inputs, passed, ids, ())
+        first, ignored = _first_element(batch)
+        if isinstance(first, Mapping):
+            return self._keyword_call(first, device, size, ids, ignored)
+        moved = move_batch(first, device)
+        return Call(lambda: self.model(moved, **self._extra), size, {}, {}, ids, ignored)
+
+    def _own_half(self, item: Any) -> Any:
+        if not isinstance(item, PairedBatch):
+            return item
+        if self.side == "both":
+            raise ConfigError(
+                "loader: a PairedBatch gives each model its own input, but A and B are one and the "
+                "same model, which runs once. Pass copy.deepcopy(model) as b."
+            )
+        return item.a if self.side == "a" else item.b
+
+    def _keyword_call(
+        self,
+        batch: Mapping[str, Any],
+        device: torch.device,
+        size: int,
+        ids: list[str] | None,
+        ignored: tuple[str, ...],
+    ) -> Call:
+        kept = {key: value for key, value in batch.items() if self._accepts(str(key))}
+        left_out = tuple(key for key in batch if key not in kept and key != _SAMPLE_IDS)
+        passed = {**move_batch(kept, device), **self._extra}
+        return Call(lambda: self.model(**passed), size, batch, passed, ids, (*ignored, *left_out))
+
+    def _accepts(self, key: str) -> bool:
+        if key == _SAMPLE_IDS:
+            return False
+        if key in self._named:
+            # A label without a default is an input that the model cannot do without.
+            return not _is_label(key) or self._named[key].default is Parameter.empty
+        return self._open and not _is_label(key)
+
+
+def forward_parameters(model: nn.Module) -> Mapping[str, Parameter]:
+    """Give the parameters of a model's forward; of the model inside, for a peft wrapper.
+
+    Args:
+        model: The unwrapped model.
+
+    Returns:
+        Parameters by name; a single open `**kwargs` where the forward cannot be inspected.
+    """
+    base = getattr(model, "get_base_model", lambda: model)()
+    try:
+        return signature(base.forward).parameters
+    except (TypeError, ValueError):  # a scripted or built-in forward has no signature
+        return {"kwargs": Parameter("kwargs", Parameter.VAR_KEYWORD)}
+
+
+def _accepted(model: nn.Module, masks: frozenset[str]) -> tuple[dict[str, Parameter], bool]:
+    """Give the named parameters of a model's forward, and whether it takes any other."""
+    parameters = forward_parameters(model)
+    named = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    }
+    is_open = any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values())
+    if is_open and named and hasattr(model, "main_input_name"):
+        # The **kwargs of transformers are options of its attention, not inputs.
+        for mask in masks:
+            named.setdefault(mask, Parameter(mask, Parameter.KEYWORD_ONLY, default=None))
+        return named, False
+    return named, is_open
+
+
+def _is_label(key: str) -> bool:
+    return "label" in key or key in _LABELS
+
+
+def _first_element(batch: Any) -> tuple[Any, tuple[str, ...]]:
+    if not isinstance(batch, tuple | list) or not batch or not holds_samples(batch[0]):
+        return batch, ()
+    first = batch[0]
+    for index, other in enumerate(batch[1:], start=1):
+        if _looks_like_mask(other, first):
+            raise ConfigError(
+                f"loader: element {index} of the {type(batch).__name__} looks like the mask of "
+                "element 0, and would be lost. Give a mapping such as {'input_ids': ..., "
+                "'attention_mask': ...}, or forward=lambda model, batch: ...."
+            )
+    return first, tuple(map(str, range(1, len(batch))))
+
+
+def _looks_like_mask(value: Any, first: Any) -> bool:
+    if not isinstance(value, torch.Tensor) or not isinstance(first, torch.Tensor):
+        return False
+    if value.ndim < 2 or value.shape != first.shape or value.is_floating_point():
+        return False
+    return bool(((value == 0) | (value == 1)).all())
+
+
+def _sample_ids(item: Any, batch: Any, size: int) -> list[str] | None:
+    ids = item.ids if isinstance(item, PairedBatch) else None
+    if ids is None and isinstance(batch, Mapping):
+        ids = batch.get(_SAMPLE_IDS)
+    if ids is None:
+        return None
+    names = [str(each) for each in (ids.tolist() if hasattr(ids, "tolist") else ids)]
+    if len(names) != size:
+        raise AlignmentError(
+            f"loader: {len(names)} sample ids for {size} samples. Give one id for each sample."
+        )
+    return names

@@ -1,0 +1,114 @@
+"""Hooks that are always removed: the one mechanism that registers them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from hooksim.capture.activations import ActivationStore
+from hooksim.capture.layers import Selectors, select_layers, unwrap
+from hooksim.capture.mask_rules import InputHook
+from hooksim.capture.rows import Rows, as_rows
+
+__all__ = ["ForwardHook", "capture_activations", "eager", "forward_hooks", "input_hooks"]
+
+ForwardHook: TypeAlias = Callable[[nn.Module, Any, Any], None]
+
+
+@contextmanager
+def forward_hooks(hooks: Iterable[tuple[nn.Module, ForwardHook]]) -> Iterator[None]:
+    """Hold forward hooks for as long as the context lasts.
+
+    Args:
+        hooks: Each module and the function to call with it, its input and its output.
+
+    Yields:
+        None, with every hook in place.
+    """
+    with ExitStack() as handles:
+        for module, hook in hooks:
+            handles.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def input_hooks(hooks: Iterable[tuple[nn.Module, InputHook]]) -> Iterator[None]:
+    """Hold hooks on the input of modules for as long as the context lasts.
+
+    Args:
+        hooks: Each module and the function to call with it, its arguments and its keywords.
+
+    Yields:
+        None, with every hook in place.
+    """
+    with ExitStack() as handles:
+        for module, hook in hooks:
+            handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+            handles.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def eager(model: nn.Module) -> Iterator[None]:
+    """Run a model as it is written, so that every hook sees a plain tensor.
+
+    Hooks set after a compiled call never fire, silently; and the fast path of
+    `nn.TransformerEncoder` packs padded sequences into nested tensors.
+
+    Args:
+        model: Any module.
+
+    Yields:
+        None; inside, compiled submodules run eagerly and the fast path is off.
+    """
+    compiled = any(
+        module._compiled_call_impl is not None or "_orig_mod" in module._modules
+        for module in model.modules()
+    )
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def capture_activations(
+    model: nn.Module, layers: Selectors = None, rows: str | Rows | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """Keep what layers give while you call the model yourself.
+
+    Every forward overwrites what the one before left. A module that is called several times in a
+    forward is kept as `name#0`, `name#1`, ... The model's mode and gradients are left as they are.
+
+    Args:
+        model: Any module; compiled submodules run eagerly inside the context.
+        layers: As for `hooksim.compare`: names, patterns, or None for the repeated blocks.
+        rows: A row policy to apply; None keeps activations as they are.
+
+    Yields:
+        A dict from layer name to a detached copy of its output: the activation, or with `rows` its
+        rows `(n, d)`. Filled by each forward.
+
+    Raises:
+        LayerNotFoundError: A selector matches nothing, or a named layer gives no tensor or rows.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(inplace=True))
+        >>> with capture_activations(model, "0") as activations:
+        ...     output = model(torch.ones(5, 3))
+        >>> {name: tuple(value.shape) for name, value in activations.items()}
+        {'0': (5, 2)}
+    """
+    inner = unwrap(model)
+    selected = select_layers(inner, layers)
+    store = ActivationStore(inner, selected, None if rows is None else as_rows(rows))
+    with ExitStack() as stack:
+        stack.enter_context(eager(model))
+        stack.enter_context(input_hooks(store.input_hooks()))
+        stack.enter_context(forward_hooks(store.forward_hooks()))
+        yield store.activations

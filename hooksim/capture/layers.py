@@ -1,0 +1,263 @@
+"""Layers by their dotted names: what a model has, and what a selector picks."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hooksim.capture.default_layers import default_layers
+from hooksim.capture.spelling import close_names
+from hooksim.errors import ConfigError, LayerNotFoundError
+
+__all__ = [
+    "SelectedLayer",
+    "Selectors",
+    "layers_for_other",
+    "list_layers",
+    "model_title",
+    "named_layers",
+    "select_layers",
+    "unwrap",
+]
+
+Selectors: TypeAlias = str | Sequence[str] | None
+"""A name, a pattern, `re:` and a regular expression, a list of these, or None for the default."""
+
+_WRAPPED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+_PARALLEL = (nn.DataParallel, DistributedDataParallel)
+
+
+class SelectedLayer(NamedTuple):
+    """A layer that was picked.
+
+    Attributes:
+        name: Its dotted name, without a firing.
+        module: The module itself.
+        firing: The one firing that was asked for; None for all of them.
+        by_name: Whether it was named, and not found by a pattern or by default.
+    """
+
+    name: str
+    module: nn.Module
+    firing: int | None
+    by_name: bool
+
+
+def list_layers(model: nn.Module) -> list[str]:
+    """List the layers of a model that a selector may name, in the model's own order.
+
+    Containers that are never called (ModuleList, ModuleDict) are left out. A module under several
+    names is listed under its first; the others are accepted too.
+
+    Args:
+        model: Any module; `torch.compile`, DataParallel and DDP are looked through.
+
+    Returns:
+        Dotted names.
+
+    Example:
+        >>> list_layers(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+        ['0', '1']
+    """
+    return list(_first_names(named_layers(unwrap(model))))
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Give the model inside `torch.compile`, DataParallel and DistributedDataParallel.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        The innermost model; `model` itself where nothing is wrapped around it.
+    """
+    while True:
+        if isinstance(model, _PARALLEL):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def model_title(model: nn.Module, label: str) -> str:
+    """Name a model in a message.
+
+    Args:
+        model: The unwrapped model.
+        label: `A`, `B`, or empty.
+
+    Returns:
+        For example `model A (ResNetModel)`.
+    """
+    return " ".join(word for word in ("model", label, f"({type(model).__name__})") if word)
+
+
+def select_layers(model: nn.Module, selectors: Selectors, label: str = "") -> list[SelectedLayer]:
+    """Find the layers that selectors pick.
+
+    `*` stands for one segment of a name, `**` for any number, and `name#1` for the second firing
+    of a module that is called several times. Patterns look at one name of each module.
+
+    Args:
+        model: The unwrapped model.
+        selectors: What to pick; None for the model's repeated blocks, or the leaves with
+            parameters where nothing repeats.
+        label: The model's label in messages.
+
+    Returns:
+        The layers, in the order of the list of selectors, each pattern in the model's own order.
+
+    Raises:
+        LayerNotFoundError: A selector matches nothing, or names a container.
+        ConfigError: A regular expression is not valid.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+        >>> [layer.name for layer in select_layers(model, ["2", "*"])]
+        ['2', '0', '1']
+    """
+    layers = named_layers(model)
+    if selectors is None:
+        return _default(model, layers, label)
+    found: dict[tuple[str, int | None], SelectedLayer] = {}
+    for selector in [selectors] if isinstance(selectors, str) else selectors:
+        for layer in _select(model, layers, selector, label):
+            known = found.setdefault((layer.name, layer.firing), layer)
+            if layer.by_name and not known.by_name:
+                found[layer.name, layer.firing] = known._replace(by_name=True)
+    if not found:
+        raise ConfigError("layers: the list is empty. Give a name, or None for the default.")
+    return list(found.values())
+
+
+def layers_for_other(selectors: Selectors, other: nn.Module) -> Selectors:
+    """Decide what to read of model B where only the layers of A were named.
+
+    Args:
+        selectors: The selectors of model A.
+        other: Model B.
+
+    Returns:
+        The same selectors where every one matches in `other`, else None: its default.
+
+    Example:
+        >>> layers_for_other("0", nn.Sequential(nn.Linear(3, 2)))
+        '0'
+        >>> layers_for_other("encoder.*", nn.Sequential(nn.Linear(3, 2))) is None
+        True
+    """
+    try:
+        select_layers(unwrap(other), selectors)
+    except LayerNotFoundError:
+        return None
+    return selectors
+
+
+def named_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Name every module but the root, under each of its names.
+
+    Args:
+        model: The unwrapped model.
+
+    Returns:
+        The modules in the model's own order, what wrappers add left out of the names.
+    """
+    return dict(_walk(model, "", (model,)))
+
+
+def _walk(
+    module: nn.Module, prefix: str, above: tuple[nn.Module, ...]
+) -> Iterator[tuple[str, nn.Module]]:
+    for key, child in module._modules.items():
+        if child is None or any(child is ancestor for ancestor in above):
+            continue
+        wrapped = key in _WRAPPED or (key == "module" and isinstance(module, _PARALLEL))
+        name = prefix if wrapped else f"{prefix}.{key}".removeprefix(".")
+        if name:
+            yield name, child
+        yield from _walk(child, name, (*above, child))
+
+
+def _first_names(layers: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """Each module that can be called, once."""
+    seen: set[nn.Module] = set()
+    first = {}
+    for name, module in layers.items():
+        if _is_called(module) and module not in seen:
+            seen.add(module)
+            first[name] = module
+    return first
+
+
+def _is_called(module: nn.Module) -> bool:
+    return type(module).forward is not nn.Module.forward or "forward" in vars(module)
+
+
+def _default(model: nn.Module, layers: dict[str, nn.Module], label: str) -> list[SelectedLayer]:
+    names = default_layers(model, layers)
+    if not names:
+        raise LayerNotFoundError(
+            f"{model_title(model, label)} has no submodule with parameters. "
+            "Name the layers, or wrap the model in torch.nn.Sequential."
+        )
+    return [SelectedLayer(name, layers[name], None, False) for name in names]
+
+
+def _select(
+    model: nn.Module, layers: dict[str, nn.Module], selector: str, label: str
+) -> list[SelectedLayer]:
+    name, firing = _split_firing(selector)
+    exact = next((known for known in (name, _stripped(name)) if known in layers), None)
+    if exact is not None:
+        if not _is_called(layers[exact]):
+            raise LayerNotFoundError(_never_called(model, layers[exact], exact, label))
+        return [SelectedLayer(exact, layers[exact], firing, True)]
+    pattern = _pattern(name)
+    found = [
+        SelectedLayer(known, module, firing, False)
+        for known, module in _first_names(layers).items()
+        if pattern.fullmatch(known)
+    ]
+    if not found:
+        raise LayerNotFoundError(
+            f"no layer of {model_title(model, label)} matches {selector!r}. "
+            f"{close_names(name.replace('.*', '').replace('*', ''), _first_names(layers))}"
+            "hooksim.list_layers(model) shows all."
+        )
+    return found
+
+
+def _split_firing(selector: str) -> tuple[str, int | None]:
+    if selector.startswith("re:"):
+        return selector, None
+    name, mark, firing = selector.rpartition("#")
+    return (name, int(firing)) if mark and firing.isdecimal() else (selector, None)
+
+
+def _stripped(name: str) -> str:
+    """Drop what wrappers add to names, for names copied from `model.named_modules()`."""
+    kept = ".".join(part for part in name.split(".") if part not in _WRAPPED)
+    return kept.removeprefix("module.")
+
+
+def _pattern(selector: str) -> re.Pattern[str]:
+    if selector.startswith("re:"):
+        try:
+            return re.compile(selector.removeprefix("re:"))
+        except re.error as error:
+            raise ConfigError(
+                f"layers: {selector!r} is not a regular expression: {error}."
+            ) from error
+    parts = re.split(r"(\*\*\.|\.\*\*$|\*\*|\*)", selector)
+    stands_for = {"**.": r"(?:[^.]+\.)*", ".**": r"(?:\.[^.]+)+", "**": ".*", "*": "[^.]*"}
+    return re.compile("".join(stands_for.get(part, re.escape(part)) for part in parts))
+
+
+def _never_called(model: nn.Module, module: nn.Module, name: str, label: str) -> str:
+    return (
+        f"layer {name!r} of {model_title(model, label)} is a {type(module).__name__}, which is "
+        f"never called. Select its members with '{name}.*'."
+    )

@@ -1,0 +1,127 @@
+"""Which tokens of a batch are real: the facts of an attention mask, read once on the CPU."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from hooksim.errors import ShapeError
+
+__all__ = ["TokenMask"]
+
+
+class TokenMask:
+    """The real tokens of a batch of sequences.
+
+    A mask of all ones is the same as none: it is `full` and costs nothing. What a policy needs is
+    worked out on the CPU and moved to the activation's device once a batch, so that taking rows
+    never waits for the device.
+
+    Attributes:
+        size: Number of sequences.
+        length: Number of tokens of each, padding included.
+        keep: `(size, length)` bool on the CPU, True for real tokens; None where all are real.
+    """
+
+    def __init__(self, size: int, length: int, keep: Tensor | None = None) -> None:
+        self.size = size
+        self.length = length
+        self.keep = None if keep is None or bool(keep.all()) else keep
+        self._moved: dict[tuple[str, torch.device], Tensor] = {}
+
+    @classmethod
+    def read(cls, mask: Tensor, key: str) -> "TokenMask":
+        """Read a batch's mask.
+
+        Args:
+            mask: `(size, length)`, nonzero for real tokens, any dtype, any device.
+            key: Its key in the batch, for messages.
+
+        Returns:
+            The facts of the mask.
+
+        Raises:
+            ShapeError: The mask is not `(size, length)`, or a sequence has no real token.
+        """
+        keep = torch.as_tensor(mask).detach().cpu() != 0
+        if keep.ndim != 2:
+            raise ShapeError(
+                f"mask {key!r}: shape {tuple(keep.shape)}, expected (samples, tokens). "
+                "Give another key with Rows(mask=...)."
+            )
+        empty = (~keep.any(dim=1)).nonzero().flatten()
+        if len(empty):
+            raise ShapeError(
+                f"mask {key!r}: sample {int(empty[0])} of the batch has no real token, "
+                "so it has no row. Leave empty sequences out of the data."
+            )
+        return cls(keep.shape[0], keep.shape[1], keep)
+
+    @property
+    def full(self) -> bool:
+        """Whether every token is real."""
+        return self.keep is None
+
+    def same_tokens(self, other: "TokenMask") -> bool:
+        """Tell whether two masks keep the same tokens.
+
+        Args:
+            other: A mask of the same batch.
+
+        Returns:
+            True where size, length and real tokens agree.
+        """
+        if self is other:
+            return True
+        if (self.size, self.length, self.full) != (other.size, other.length, other.full):
+            return False
+        return self.keep is None or other.keep is None or torch.equal(self.keep, other.keep)
+
+    def keep_on(self, device: torch.device) -> Tensor:
+        """Give the mask on a device.
+
+        Args:
+            device: Where the activation is.
+
+        Returns:
+            `(size, length)` bool, True for real tokens.
+        """
+        return self._on("keep", device, lambda: self._kept)
+
+    def positions_on(self, device: torch.device) -> Tensor:
+        """Give the places of the real tokens in the flattened batch.
+
+        Args:
+            device: Where the activation is.
+
+        Returns:
+            `(real tokens,)` int64, ascending, into `size * length`.
+        """
+        return self._on("positions", device, lambda: self._positions)
+
+    def items_on(self, device: torch.device) -> Tensor:
+        """Give the sequence that each real token belongs to.
+
+        Args:
+            device: Where the activation is.
+
+        Returns:
+            `(real tokens,)` int64, non-decreasing from 0.
+        """
+        return self._on("items", device, lambda: self._positions // self.length)
+
+    @cached_property
+    def _kept(self) -> Tensor:
+        if self.keep is None:
+            return torch.ones(self.size, self.length, dtype=torch.bool)
+        return self.keep
+
+    @cached_property
+    def _positions(self) -> Tensor:
+        return self._kept.flatten().nonzero().flatten()
+
+    def _on(self, name: str, device: torch.device, make: Callable[[], Tensor]) -> Tensor:
+        if (name, device) not in self._moved:
+            self._moved[name, device] = make().to(device, non_blocking=True)
+        return self._moved[name, device]

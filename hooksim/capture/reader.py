@@ -1,0 +1,213 @@
+"""One model, its hooks, and the slices it gives batch by batch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from hooksim.capture.calls import Call, Forward, ModelCaller
+from hooksim.capture.forward_pass import EndForward, ForwardPass
+from hooksim.capture.hooks import eager, forward_hooks, input_hooks
+from hooksim.capture.layers import named_layers, unwrap
+from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
+from hooksim.capture.placement import can_stop_early, evaluating, input_device, placed
+from hooksim.capture.slices import BatchPosition, Reduce, Slice
+from hooksim.capture.view import Captured, Firing, LayerInfo, View, ViewLayers
+from hooksim.errors import Note, ShapeError
+
+__all__ = ["LayerInfo", "ModelReader", "View"]
+
+
+class ModelReader:
+    """Reads the layers of one model, for one or two views of it.
+
+    A context: inside it the model is on `device`, in eval mode, with hooks on its layers; after
+    it, whatever happened, it is as before.
+
+    State: `views`, `notes`; the layers of each view, settled by the first batch.
+
+    Args:
+        model: Any module; looked through where compiled or wrapped for several devices.
+        views: What is wanted of it. A module that is both sides has two views, and runs once.
+        side: Which half of a PairedBatch it takes: `a`, `b`, or `both` where the model stands for
+            both sides, which a PairedBatch cannot serve.
+        forward: `(model, batch) -> anything`, for an unusual call.
+        device: Where to run; None for where the model's parameters are.
+        stop_early: From the second batch on, end the forward after the last layer that is read.
+
+    Raises:
+        LayerNotFoundError: A selector matches nothing.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+        >>> with ModelReader(model, [View("A", "*")]) as reader, torch.no_grad():
+        ...     [part] = reader.read(torch.ones(4, 3), None, BatchPosition(0, 0))
+        >>> reader.names(0), part.n, part.values[0].shape
+        (['0', '1'], 4, torch.Size([4, 2]))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        views: Sequence[View],
+        *,
+        side: str = "a",
+        forward: Forward | None = None,
+        device: torch.device | str | None = None,
+        stop_early: bool = True,
+    ) -> None:
+        self.model = unwrap(model)
+        self.views = list(views)
+        self.notes: list[Note] = []
+        self._layers = [ViewLayers(view, self.model) for view in views]
+        self._rules = MaskRules(self.model, named_layers(self.model))
+        masks = frozenset(view.rows.mask for view in views)
+        self._caller = ModelCaller(self.model, side, forward, masks)
+        self._input_device = torch.device("cpu")
+        self._device = None if device is None else torch.device(device)
+        self._stop_early = stop_early and can_stop_early(self.model)
+        self._expected: dict[nn.Module, int] = {}
+        self._pass: ForwardPass | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(placed(self.model, self._device))
+            self._input_device = input_device(self.model)
+            stack.enter_context(evaluating(self.model))
+            modules = {layer.module for view in self._layers for layer in view.selected}
+            stack.enter_context(forward_hooks((module, self._hook) for module in modules))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def read(self, item: Any, reduce: Reduce | None, at: BatchPosition) -> list[Slice]:
+        """Run the model on one batch and take its layers.
+
+        Args:
+            item: The loader item, already cut.
+            reduce: What to make of the rows of a layer inside the hook; None keeps them.
+            at: The batch's position in the data, for messages.
+
+        Returns:
+            One slice for each view.
+
+        Raises:
+            LayerNotFoundError: A named layer is not called or gives no rows; or one is called
+                more or fewer times than on the first batch.
+            ShapeError: A mask does not fit, or rows are not as wide as on the first batch.
+            HooksimError: `reduce` failed; the message names the layer.
+        """
+        call = self._caller.prepare(item, self._input_device)
+        policies = [view.rows for view in self.views]
+        masks = masks_by_view(self._rules, call.inputs, policies, call.size)
+        first = not self._expected
+        current = ForwardPass(
+            self._layers, masks, call.size, reduce, at, self._expected, self._stop_early
+        )
+        with self._learning(call, masks) if first else ExitStack():
+            self._run(call, current)
+        if first:
+            self._settle(current)
+        else:
+            current.check_firings()
+        note = _ignored(self._layers[0].title, call)
+        if note and note not in self.notes:
+            self.notes.append(note)
+        return [
+            _slice(view, captured, call)
+            for view, captured in zip(self._layers, current.captured, strict=True)
+        ]
+
+    def names(self, view: int) -> list[str]:
+        """Give the names of a view's layers, in axis order.
+
+        Args:
+            view: Position of the view.
+
+        Returns:
+            Dotted names; empty before the first batch.
+        """
+        return [info.name for info in self._layers[view].infos]
+
+    def layers(self, view: int) -> list[LayerInfo]:
+        """Give what the first batch showed of a view's layers.
+
+        Args:
+            view: Position of the view.
+
+        Returns:
+            One entry a layer, in axis order; empty before the first batch.
+        """
+        return list(self._layers[view].infos)
+
+    def _hook(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        # A module that two readers share fires for both: only the one that runs now listens.
+        if self._pass is not None and not self._pass.ended:
+            self._pass.fire(module, output)
+
+    def _run(self, call: Call, current: ForwardPass) -> None:
+        self._pass = current
+        try:
+            with eager(self.model):
+                call.run()
+        except EndForward as end:
+            if end.ended is not current:
+                raise
+        finally:
+            self._pass = None
+        if current.error is not None:
+            raise current.error
+
+    @contextmanager
+    def _learning(self, call: Call, masks: list[BatchMasks]) -> Iterator[None]:
+        mask = next((each.main for each in masks if each.main is not None), None)
+        self._rules.expect(call.passed, mask)
+        with input_hooks(self._rules.watch() if mask is not None else []):
+            yield
+        self._rules.expect({}, None)  # the tensors of this batch are let go
+
+    def _settle(self, current: ForwardPass) -> None:
+        for index, view in enumerate(self._layers):
+            captured, refused = current.captured[index], current.refused[index]
+            self.notes += view.settle(current.fired, captured, refused)
+        read = {firing.module for view in self._layers for firing in view.firings}
+        self._expected = {each: count for each, count in current.fired.items() if each in read}
+
+
+def _ignored(title: str, call: Call) -> Note | None:
+    if not call.ignored:
+        return None
+    names = ", ".join(map(repr, call.ignored))
+    return Note("ignored_inputs", f"{title}: {names} of the batch is not passed to it.")
+
+
+def _slice(view: ViewLayers, captured: Mapping[Firing, Captured], call: Call) -> Slice:
+    layers = [captured[firing] for firing in view.firings]
+    _check_same_rows(view, layers)
+    values = [each.value for each in layers]
+    return Slice(values, layers[0].n, call.size, layers[0].groups, call.ids)
+
+
+def _check_same_rows(view: ViewLayers, captured: list[Captured]) -> None:
+    """Check that all layers of a view took the same tokens."""
+    first = captured[0]
+    for info, each in zip(view.infos, captured, strict=True):
+        if first.tokens is None or each.tokens is None:
+            continue
+        if not first.tokens.same_tokens(each.tokens):
+            raise ShapeError(
+                f"layer {info.name!r} of {view.title}: {each.n} token rows, {first.n} from "
+                f"{view.infos[0].name!r}, of other tokens. Compare the layers of encoder and "
+                "decoder one after the other."
+            )

@@ -1,0 +1,189 @@
+"""The row policy: which numbers of an activation stand for a sample."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hooksim.capture.masks import TokenMask
+from hooksim.capture.policies import POLICIES, wide_dtype
+from hooksim.capture.spelling import close_names
+from hooksim.errors import ConfigError, ShapeError
+
+__all__ = ["NoRowsError", "Rows", "TakenRows", "as_rows", "take_rows"]
+
+
+class NoRowsError(ShapeError):
+    """An output from which the policy takes no rows: no tensor, no batch, or no such shape."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How the activation of a layer becomes a matrix with one row a sample.
+
+    | policy | `(B, D)` | `(B, T, D)` | `(B, C, H, W)` |
+    |---|---|---|---|
+    | `auto` | as is | mean over real tokens | flatten |
+    | `flatten` | as is | `(B, T*D)`, sequences of equal length only | `(B, C*H*W)` |
+    | `mean` | as is | mean over real tokens | mean over positions |
+    | `cls`, `last` | as is | first, last real token | error |
+    | `token` | error | `(real tokens, D)` | error |
+
+    Args:
+        policy: One of the names above.
+        normalize: Scale every row to length 1, so that similarity is by cosine.
+        mask: Key of the batch's mask of real tokens.
+        output_index: Which element of a layer's tuple or dict output to take; None takes the
+            first floating tensor with the batch in front.
+        batch_dim: The activation's batch dimension: 1 for `(T, B, D)`.
+        channel_dim: The channels of a 4-D activation, for `mean`: -1 for channels-last.
+
+    Raises:
+        ConfigError: The policy is not known, or the batch is named as the channels.
+
+    Example:
+        >>> Rows("mean", normalize=True).policy
+        'mean'
+        >>> Rows("maen")
+        Traceback (most recent call last):
+        ...
+        hooksim.errors.ConfigError: rows: no policy 'maen'. Close names: 'mean'...
+    """
+
+    policy: str = "auto"
+    normalize: bool = False
+    mask: str = "attention_mask"
+    output_index: int | None = None
+    batch_dim: int = 0
+    channel_dim: int = 1
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise ConfigError(
+                f"rows: no policy {self.policy!r}. {close_names(str(self.policy), POLICIES)}"
+                f"Known: {', '.join(map(repr, POLICIES))}."
+            )
+        if self.batch_dim == self.channel_dim:
+            raise ConfigError(
+                f"rows: batch_dim and channel_dim are both {self.batch_dim}. "
+                "Give channel_dim the dimension of the channels."
+            )
+
+
+class TakenRows(NamedTuple):
+    """The rows of one activation.
+
+    Attributes:
+        values: `(n, d)`, float32, or float64 for a float64 activation.
+        groups: For token rows `(n,)` int64, the sample of each row; else None.
+        tokens: For token rows the mask they were taken by; else None.
+    """
+
+    values: Tensor
+    groups: Tensor | None
+    tokens: TokenMask | None
+
+
+def as_rows(rows: "str | Rows") -> Rows:
+    """Accept a policy by its name.
+
+    Args:
+        rows: A policy's name or a whole row policy.
+
+    Returns:
+        The row policy.
+
+    Raises:
+        ConfigError: The name is not known.
+
+    Example:
+        >>> as_rows("cls")
+        Rows(policy='cls', normalize=False, mask='attention_mask', output_index=None, ...)
+    """
+    return rows if isinstance(rows, Rows) else Rows(rows)
+
+
+def take_rows(
+    activation: Tensor,
+    rows: Rows,
+    *,
+    size: int,
+    mask_of: Callable[[int], TokenMask | None] | None = None,
+    own: bool = True,
+) -> TakenRows:
+    """Turn an activation into rows.
+
+    Args:
+        activation: The output of a layer, `(B,)` to 5-D.
+        rows: The row policy.
+        size: Number of samples B of the batch.
+        mask_of: Gives the mask for a layer of T tokens, or None where all are real. Asked for
+            3-D activations only.
+        own: Whether the rows are kept, and so must not share memory with the activation. False
+            where they are used up before the hook returns.
+
+    Returns:
+        Rows `(n, d)`, n the number of samples, or of real tokens for the policy `token`.
+
+    Raises:
+        NoRowsError: The policy takes no rows from this shape, or it has no batch of this size.
+        ShapeError: The mask does not fit.
+
+    Example:
+        >>> tokens = torch.arange(12.0).reshape(2, 3, 2)
+        >>> take_rows(tokens, Rows("mean"), size=2).values
+        tensor([[2., 3.],
+                [8., 9.]])
+    """
+    batch = _batch_in_front(activation, rows, size)
+    policy = POLICIES[rows.policy].get(batch.ndim)
+    if policy is None:
+        raise NoRowsError(_no_policy(rows.policy, activation))
+    tokens = None if mask_of is None or batch.ndim != 3 else mask_of(batch.shape[1])
+    tokens = tokens or TokenMask(size, batch.shape[1])
+    values = policy(batch, tokens, _channel(batch.ndim, rows))
+    values = values.to(wide_dtype(values.dtype))
+    if rows.normalize:
+        values = _unit_rows(values)
+    if own and _share_memory(values, activation):
+        values = values.clone(memory_format=torch.contiguous_format)
+    if rows.policy != "token":
+        return TakenRows(values, None, None)
+    return TakenRows(values, tokens.items_on(values.device), tokens)
+
+
+def _batch_in_front(activation: Tensor, rows: Rows, size: int) -> Tensor:
+    shape = tuple(activation.shape)
+    if not -len(shape) <= rows.batch_dim < len(shape) or shape[rows.batch_dim] != size:
+        raise NoRowsError(
+            f"its output {shape} has no batch of {size} samples in dimension {rows.batch_dim}"
+        )
+    batch = activation.detach().movedim(rows.batch_dim, 0)
+    return batch[:, None] if batch.ndim == 1 else batch
+
+
+def _channel(ndim: int, rows: Rows) -> int:
+    """Give the channel dimension once the batch is in front."""
+    channel, batch = rows.channel_dim % ndim, rows.batch_dim % ndim
+    return channel + 1 if channel < batch else channel
+
+
+def _unit_rows(values: Tensor) -> Tensor:
+    # Divided by the largest entry first: squares of 1e-30 underflow. A zero row stays zero.
+    largest = values.abs().amax(dim=1, keepdim=True)
+    scaled = values / largest.where(largest > 0, 1)
+    length: Tensor = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return scaled.div(length.where(length > 0, 1))
+
+
+def _share_memory(values: Tensor, activation: Tensor) -> bool:
+    return values.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
+
+
+def _no_policy(policy: str, activation: Tensor) -> str:
+    shape = tuple(activation.shape)
+    others = [name for name, by_ndim in POLICIES.items() if max(len(shape), 2) in by_ndim]
+    advice = f"Use rows={' or '.join(map(repr, others))}." if others else "Select other layers."
+    return f"policy {policy!r} takes no rows from its {len(shape)}-D output {shape}. {advice}"

@@ -1,0 +1,3 @@
+"""The command line: a file for each subcommand, the configuration's schema, loaders from a spec."""
+
+__all__: list[str] = []

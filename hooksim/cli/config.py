@@ -1,0 +1,163 @@
+"""The configuration of a comparison: its keys, how it is read, and where its errors point."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from hooksim.capture.rows import Rows
+from hooksim.cli.complaint import describe
+from hooksim.cli.data import DATA_KINDS
+from hooksim.cli.document import read_document
+from hooksim.cli.schema import KindOf, Strict
+from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.loading import MODEL_KINDS
+from hooksim.measures.choice import MEASURES
+
+__all__ = ["Config", "ConfigFile", "read_config"]
+
+
+def _listed(value: Any) -> Any:
+    """A single value stands for a list of it."""
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def _measure(spec: dict[str, Any]) -> Any:
+    return MEASURES[spec["name"]](**{key: spec[key] for key in spec if key != "name"})
+
+
+def _short_for(key: str) -> BeforeValidator:
+    """A bare word stands for a mapping with this one key: `cka` for `{name: cka}`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+ModelSpec = Annotated[dict[str, Any], KindOf(MODEL_KINDS)]
+DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS)]
+MeasureSpec = Annotated[
+    Any, KindOf(MEASURES, tag="name"), AfterValidator(_measure), _short_for("name")
+]
+RowsSpec = Annotated[
+    Any,
+    KindOf({"rows": Rows}, tag=None),
+    AfterValidator(lambda spec: Rows(**spec)),
+    _short_for("policy"),
+]
+Selectors = Annotated[list[str] | None, BeforeValidator(_listed)]
+
+
+class Config(Strict):
+    """The keys of a configuration: the arguments of `compare`, models, data and output.
+
+    Attributes:
+        model_a: The model on the vertical axis: a kind and its keys.
+        model_b: The model on the horizontal axis.
+        data: What both see: a kind and its keys.
+        output: Folder for the result.
+        layers_a, layers_b, measures, rows, block_size, pairs, max_samples, forward, device,
+            stop_early, on_nonfinite, memory_budget, progress: As for `hooksim.compare`, whose
+            defaults hold where a key is left out; `forward` is `package.module:function`.
+    """
+
+    model_a: ModelSpec
+    model_b: ModelSpec
+    data: DataSpec
+    output: str | None = None
+    layers_a: Selectors = None
+    layers_b: Selectors = None
+    measures: Annotated[list[MeasureSpec], BeforeValidator(_listed)] = Field(
+        default_factory=list, min_length=1
+    )
+    rows: Annotated[list[RowsSpec], BeforeValidator(_listed)] = Field(
+        default_factory=list, min_length=1, max_length=2
+    )
+    block_size: int | Literal["auto", "batch", "all"] = "auto"
+    pairs: Literal["all", "same_name"] = "all"
+    max_samples: Annotated[int, Field(ge=1)] | None = None
+    forward: str | None = None
+    device: str | None = None
+    stop_early: bool = True
+    on_nonfinite: Literal["error", "drop"] = "error"
+    memory_budget: Annotated[int, Field(ge=1)] | None = None
+    progress: bool = True
+
+
+class ConfigFile(NamedTuple):
+    """A configuration and the file that it came from.
+
+    Attributes:
+        path: The file.
+        keys: What stands in it, checked.
+        document: What stands in it, as plain data.
+    """
+
+    path: Path
+    keys: Config
+    document: dict[str, Any]
+
+    @contextmanager
+    def at(self, key: str = "") -> Iterator[None]:
+        """Put the file and a key in front of every error about the configuration raised inside.
+
+        Args:
+            key: The key that the work inside is about; empty for the whole file.
+
+        Raises:
+            HooksimError: The same, with its place. Messages that begin with a key of their own
+                continue the path: `path: no folder` at `model_a` is `model_a.path: no folder`.
+        """
+        try:
+            yield
+        except (ConfigError, LayerNotFoundError) as error:
+            inner = re.match(r"[a-z_]\w*(\.\w+)*: ", str(error)) if key else None
+            joint = "." if inner else ": " if key else ""
+            raise type(error)(f"{self.path}: {key}{joint}{error}") from error
+
+    @contextmanager
+    def importable(self) -> Iterator[None]:
+        """Look for factories in the config's own folder first, inside the block."""
+        folder = str(self.path.resolve().parent)
+        sys.path.insert(0, folder)
+        try:
+            yield
+        finally:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+    def compare_options(self) -> dict[str, Any]:
+        """Return the arguments of `compare` that the file sets, the rest left to its defaults.
+
+        Returns:
+            Keyword arguments, without models and loader; `forward` is still a name.
+        """
+        elsewhere = {"model_a", "model_b", "data", "output"}
+        given = self.keys.model_fields_set - elsewhere
+        options = {name: getattr(self.keys, name) for name in sorted(given)}
+        if "rows" in options:
+            rows = options["rows"]
+            options["rows"] = rows[0] if len(rows) == 1 else tuple(rows)
+        return options
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
+    """Read and check a configuration.
+
+    Args:
+        path: A YAML file.
+        overrides: Changes to it, `key.path=value` each.
+
+    Returns:
+        The file and its keys.
+
+    Raises:
+        ConfigError: One line, `file: key.path: what is wrong`.
+    """
+    document = read_document(path, overrides)
+    try:
+        keys = Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe(error, document)}") from error
+    return ConfigFile(Path(path), keys, document)

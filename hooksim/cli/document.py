@@ -1,0 +1,113 @@
+"""A YAML file as plain data, with `--set` changes: no tags, no duplicate keys, lines in errors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hooksim.errors import ConfigError
+
+__all__ = ["apply_override", "read_document"]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key that stands twice in one mapping is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if str(key) in seen:
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"line {line}: key {str(key)!r} stands twice in one mapping")
+            seen.add(str(key))
+        return super().construct_mapping(node, deep)
+
+
+def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML mapping and apply changes to it.
+
+    Args:
+        path: The file.
+        overrides: `key.path=value` each, the value in YAML, items of a list by their number.
+
+    Returns:
+        Plain dicts, lists and values.
+
+    Raises:
+        ConfigError: No such file, not YAML, not a mapping, or a change that does not fit; the
+            message starts with the file or `--set`.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    try:
+        document = yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {_syntax_error(error)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(document, dict):
+        got = "nothing" if document is None else type(document).__name__
+        raise ConfigError(f"{path}: expected a mapping of keys at the top, got {got}")
+    for override in overrides:
+        apply_override(document, override)
+    return document
+
+
+def apply_override(document: dict[str, Any], override: str) -> None:
+    """Change one value of a document in place.
+
+    Args:
+        document: Plain dicts and lists.
+        override: `key.path=value`. Mappings on the way that are not there are made.
+
+    Raises:
+        ConfigError: The override is malformed or its path leads through a value.
+
+    Example:
+        >>> document = {"measures": [{"name": "cka"}]}
+        >>> apply_override(document, "measures.0.debiased=false")
+        >>> document
+        {'measures': [{'name': 'cka', 'debiased': False}]}
+    """
+    path, equals, text = override.partition("=")
+    if not equals or not path or "" in path.split("."):
+        raise ConfigError(f"--set {override!r}: expected key.path=value")
+    try:
+        value = yaml.load(text, _StrictLoader)
+    except (yaml.YAMLError, ConfigError) as error:
+        reason = _syntax_error(error) if isinstance(error, yaml.YAMLError) else str(error)
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {reason}") from error
+    *parents, last = path.split(".")
+    node: Any = document
+    for depth, part in enumerate(parents):
+        here = ".".join(parents[: depth + 1])
+        key = _key_of(node, part, f"--set {override!r}", ".".join(parents[:depth]))
+        if isinstance(node, dict) and node.get(key) is None:
+            node[key] = {}
+        node = node[key]
+        if not isinstance(node, dict | list):
+            raise ConfigError(f"--set {override!r}: {here} is {node!r}, not a mapping or list")
+    node[_key_of(node, last, f"--set {override!r}", ".".join(parents))] = value
+
+
+def _key_of(node: Any, part: str, where: str, path: str) -> Any:
+    """Return the part as a key of a mapping or, checked, as an index of a list."""
+    if isinstance(node, dict):
+        return part
+    if not part.isdecimal() or int(part) >= len(node):
+        raise ConfigError(f"{where}: {path} is a list of {len(node)}, it has no item {part!r}")
+    return int(part)
+
+
+def _syntax_error(error: yaml.YAMLError) -> str:
+    """Say in one line what the parser found, and in which line of the file."""
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)

@@ -1,0 +1,138 @@
+"""The command: subcommands, one line for every error, and exit codes.
+
+Nothing heavy is imported before a subcommand runs, so that `--help` answers at once.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from hooksim.cli import compare, demo, heatmap, layers
+from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
+from hooksim.loading.wording import first_line
+
+__all__ = ["main"]
+
+_DONE, _FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
+_SUBCOMMANDS = (demo, compare, layers, heatmap)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after the program's name; None for those of the process.
+
+    Returns:
+        0 done, 2 wrong usage or configuration, 130 for Ctrl-C, 143 for SIGTERM, 1 for any other
+        failure. Errors are one line on stderr; with `-v` their traceback comes first.
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse ends the process for --help and for wrong usage
+        return int(stop.code or _DONE)
+    with _log_to_stderr(options.verbose), _terminable():
+        try:
+            options.run(options)
+        except (ConfigError, LayerNotFoundError) as error:
+            return _report(str(error), _WRONG_USAGE, options.verbose)
+        except HooksimError as error:
+            return _report(f"{type(error).__name__}: {error}", _FAILED, options.verbose)
+        except KeyboardInterrupt:
+            return _report("interrupted", _INTERRUPTED, options.verbose)
+        except _TerminatedError:
+            return _report("terminated", _TERMINATED, options.verbose)
+        except Exception as error:
+            line = f"{type(error).__name__}: {first_line(error)}"
+            return _report(f"{line} (-v shows where)", _FAILED, options.verbose)
+    return _DONE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_WRONG_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came: raised where the program stands, so that files and hooks are put away."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hooksim import __version__
+
+    parser = _Parser(
+        prog="hooksim",
+        description="Compare two PyTorch models layer by layer.",
+        epilog="Results' paths go to stdout, the log to stderr.",
+    )
+    parser.add_argument("--version", action="version", version=f"hooksim {__version__}")
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="log more, and show tracebacks of errors"
+    )
+    subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in _SUBCOMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        summary = (module.run.__doc__ or "").partition("\n")[0]
+        subparser = subcommands.add_parser(
+            name, parents=[common], help=summary, description=summary
+        )
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
+
+
+def _report(line: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    sys.stderr.write(" ".join(line.split("\n")) + "\n")
+    return code
+
+
+@contextmanager
+def _log_to_stderr(verbose: bool) -> Iterator[None]:
+    """Send the package's log to stderr while the command runs."""
+    logger = logging.getLogger("hooksim")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname_in_front)s%(message)s"))
+    handler.addFilter(_name_warnings)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _name_warnings(record: logging.LogRecord) -> bool:
+    """Put "warning: " in front of warnings only: the log of a good run reads as plain text."""
+    record.levelname_in_front = "warning: " if record.levelno >= logging.WARNING else ""
+    return True
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, where the thread may set signal handlers."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,103 @@
+"""Schemas made from signatures: what a function or class takes is what the config may say."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from hooksim.loading.wording import did_you_mean
+
+__all__ = ["KindOf", "Strict", "schema_of"]
+
+
+class Strict(BaseModel):
+    """A schema that takes values as they are and refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_unknown_keys(cls, values: Any) -> Any:
+        """Check the keys before the values: a misspelt key often leaves another one missing.
+
+        Args:
+            values: What stands in the document.
+
+        Returns:
+            The same.
+
+        Raises:
+            PydanticCustomError: A key that is not a field, with the closest one that is.
+        """
+        for key in values if isinstance(values, Mapping) else ():
+            if key not in cls.model_fields:
+                hint = did_you_mean(str(key), cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown_key", "unknown key{hint}", {"key": str(key), "hint": hint}
+                )
+        return values
+
+
+def schema_of(function: Callable[..., Any], **fixed: str) -> type[Strict]:
+    """Make a schema whose keys are the parameters of a function.
+
+    Args:
+        function: A function or class with annotated parameters; positional-only ones are left out.
+        fixed: Further keys that must have exactly this value.
+
+    Returns:
+        The schema.
+
+    Example:
+        >>> def chunks(_models, /, *, length: int = 3) -> None: ...
+        >>> list(schema_of(chunks, kind="chunks").model_fields)
+        ['kind', 'length']
+    """
+    fields: dict[str, Any] = {key: (Literal[value], ...) for key, value in fixed.items()}
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_ONLY:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[name] = (parameter.annotation, default)
+    schema: type[Strict] = create_model(function.__name__, __base__=Strict, **fields)
+    return schema
+
+
+class KindOf:
+    """Marks a mapping that names an entry of a table of functions, its other keys their arguments.
+
+    Args:
+        table: The functions by name.
+        tag: The key of the mapping that holds the name; None for a table of one entry.
+    """
+
+    def __init__(self, table: Mapping[str, Callable[..., Any]], tag: str | None = "kind") -> None:
+        self.table = table
+        self.tag = tag
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate as the schema that the tag names, and give back the keys that were there."""
+        schemas = [
+            schema_of(function, **({self.tag: name} if self.tag else {}))
+            for name, function in self.table.items()
+        ]
+        if self.tag is None:
+            return _keys_given(handler.generate_schema(schemas[0]))
+        union: Any = Union[tuple(schemas)]  # noqa: UP007 (its members are made here)
+        return _keys_given(handler.generate_schema(Annotated[union, Field(discriminator=self.tag)]))
+
+
+def _keys_given(schema: CoreSchema) -> CoreSchema:
+    return core_schema.no_info_after_validator_function(
+        lambda validated: validated.model_dump(exclude_unset=True), schema
+    )

@@ -1,0 +1,198 @@
+"""Models and tokenizers in the Hugging Face format, from a folder or a hub."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from hooksim.errors import ConfigError
+from hooksim.loading.weights import LoadedModel, WeightReport
+from hooksim.loading.wording import did_you_mean, first_line, listed
+
+__all__ = ["load_transformers_model", "load_transformers_tokenizer", "transformers_messages_off"]
+
+Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
+
+_LOADING_FAILS_WITH = (OSError, ValueError, ImportError, KeyError, AttributeError)
+
+
+def load_transformers_model(
+    path: str,
+    *,
+    subfolder: str | None = None,
+    revision: str | None = None,
+    dtype: Dtype | None = None,
+    auto_class: str | None = None,
+    attn_implementation: str | None = None,
+    trust_remote_code: bool = False,
+    allow_missing: list[str] | None = None,
+) -> LoadedModel:
+    """Load a checkpoint in the Hugging Face format.
+
+    Args:
+        path: Folder, or hub id where a hub can be reached. A folder of that name comes first.
+        subfolder: Folder inside it, such as `checkpoint-500`.
+        revision: Branch, tag or commit, for hub ids.
+        dtype: Type of the weights; None and "auto" keep the checkpoint's.
+        auto_class: Class of transformers to load with; None takes the one that the checkpoint's
+            config names, else AutoModel.
+        attn_implementation: For example "eager" or "sdpa".
+        trust_remote_code: Run code that comes with the checkpoint.
+        allow_missing: Names, or patterns with `*`, of weights that may stay as initialised.
+
+    Returns:
+        The model and notes.
+
+    Raises:
+        ConfigError: Nothing at `path`, or it cannot be loaded.
+        MissingWeightsError: The checkpoint lacks weights, or has them in another shape.
+    """
+    where, place = _checkpoint(path, subfolder, revision)
+    place["trust_remote_code"] = trust_remote_code
+    with transformers_messages_off():
+        model_class = _model_class(where, place, auto_class)
+        if attn_implementation is not None:
+            place["attn_implementation"] = attn_implementation
+        model, info = _from_pretrained(model_class, where, place, dtype or "auto")
+    notes = WeightReport(where, type(model).__name__).judge(
+        missing=info["missing_keys"],
+        unexpected=info["unexpected_keys"],
+        mismatched=info["mismatched_keys"],
+        allow_missing=allow_missing or (),
+    )
+    return LoadedModel(model.eval(), notes)
+
+
+def load_transformers_tokenizer(
+    path: str,
+    *,
+    subfolder: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Load the tokenizer of a checkpoint in the Hugging Face format.
+
+    Args:
+        path: Folder, or hub id where a hub can be reached.
+        subfolder: Folder inside it.
+        revision: Branch, tag or commit, for hub ids.
+        trust_remote_code: Run code that comes with the checkpoint.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ConfigError: Nothing at `path`, or no tokenizer in it.
+    """
+    where, place = _checkpoint(path, subfolder, revision)
+    with transformers_messages_off():
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(**place, trust_remote_code=trust_remote_code)
+        except _LOADING_FAILS_WITH as error:
+            reason = first_line(error)
+            raise ConfigError(
+                f"path: no tokenizer can be loaded from {where!r}: {reason}"
+            ) from error
+
+
+def _checkpoint(
+    path: str, subfolder: str | None, revision: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Return the checkpoint's name for messages and the place for `from_pretrained`."""
+    root = Path(path).expanduser()
+    if root.is_dir():
+        folder = root / (subfolder or "")
+        if not folder.is_dir():
+            there = [child.name for child in folder.parent.glob("*/")]
+            close = did_you_mean(folder.name, there)
+            raise ConfigError(f"subfolder: {path!r} has no folder {subfolder!r}{close}")
+        if not (folder / "config.json").is_file():
+            inside = sorted(found.parent.name for found in folder.glob("*/config.json"))
+            hint = f"; its subfolders {listed(inside)} have one" if inside else ""
+            raise ConfigError(f"path: {str(folder)!r} holds no config.json{hint}")
+        return str(folder), {"pretrained_model_name_or_path": str(folder)}
+    _check_hub(path, revision)
+    place: dict[str, Any] = {"pretrained_model_name_or_path": path}
+    if revision is not None:
+        place["revision"] = revision
+    if subfolder is not None:
+        place["subfolder"] = subfolder
+    return (f"{path}/{subfolder}" if subfolder else path), place
+
+
+def _check_hub(path: str, revision: str | None) -> None:
+    """Ask the hub once: `from_pretrained` retries for most of a minute without a network."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if Path(path).expanduser().exists():
+        raise ConfigError(f"path: {path!r} is a file, expected the folder of a checkpoint")
+    parent = Path(path).parent
+    beside_folders = parent != Path() and parent.is_dir()  # a typo in a path, not a hub id
+    if beside_folders or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path):
+        close = did_you_mean(path, [str(child) for child in parent.glob("*/")])
+        raise ConfigError(f"path: no folder {path!r}{close or f' in {str(Path.cwd())!r}'}")
+    if isinstance(try_to_load_from_cache(path, "config.json", revision=revision), str):
+        return
+    try:
+        HfApi().model_info(path, revision=revision, timeout=10)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError(
+            f"path: no folder {path!r} here, and no such model from the hub ({reason})"
+        ) from error
+
+
+def _model_class(where: str, place: dict[str, Any], auto_class: str | None) -> Any:
+    """Return the class asked for, else the one that the config names, else AutoModel."""
+    import transformers
+
+    if auto_class is not None:
+        if not hasattr(getattr(transformers, auto_class, None), "from_pretrained"):
+            close = did_you_mean(auto_class, [n for n in dir(transformers) if "Model" in n])
+            raise ConfigError(f"auto_class: transformers has no model class {auto_class!r}{close}")
+        return getattr(transformers, auto_class)
+    try:
+        config = transformers.AutoConfig.from_pretrained(**place)
+    except _LOADING_FAILS_WITH as error:
+        reason = first_line(error)
+        raise ConfigError(f"path: cannot read the config of {where!r}: {reason}") from error
+    names = getattr(config, "architectures", None) or []
+    found = [getattr(transformers, name) for name in names if hasattr(transformers, name)]
+    return found[0] if found else transformers.AutoModel
+
+
+def _from_pretrained(
+    model_class: Any, where: str, place: dict[str, Any], dtype: str
+) -> tuple[Any, dict[str, Any]]:
+    try:
+        model, info = model_class.from_pretrained(
+            **place,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are listed; the report refuses them
+        )
+    except _LOADING_FAILS_WITH as error:
+        raise ConfigError(f"path: cannot load {where!r}: {first_line(error)}") from error
+    return model, info
+
+
+@contextmanager
+def transformers_messages_off() -> Iterator[None]:
+    """Silence the library's load report and progress bars for a while.
+
+    What they say about weights is an error or a note here.
+    """
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,164 @@
+"""State dicts from a file into a model, and the judgement whether they fit."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import is_zipfile
+
+from hooksim.errors import ConfigError, MissingWeightsError, Note
+from hooksim.loading.wording import count, first_line, listed, shown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["LoadedModel", "WeightReport", "fill", "read_state"]
+
+
+class LoadedModel(NamedTuple):
+    """A model in evaluation mode and what its reader should know of how it was loaded.
+
+    Attributes:
+        model: The module.
+        notes: Weights of the file that the model has no place for; missing ones that were allowed.
+    """
+
+    model: "nn.Module"
+    notes: tuple[Note, ...]
+
+
+def fill(model: "nn.Module", weights: str, allow_missing: Sequence[str]) -> tuple[Note, ...]:
+    """Copy a file's state dict into a model once its keys and shapes are judged.
+
+    Args:
+        model: Changed in place; parameters on the meta device take the file's tensors.
+        weights: The file.
+        allow_missing: Names or patterns of weights that may be missing.
+
+    Returns:
+        The notes of the judgement.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        MissingWeightsError: Weights are missing or have another shape.
+    """
+    state = read_state(weights)
+    expected = model.state_dict(keep_vars=True)
+    # Tied weights are one tensor under several names; a file holds it under at least one.
+    filled = {id(expected[name]) for name in state.keys() & expected.keys()}
+    common = [name for name in expected if name in state]
+    report = WeightReport(weights, type(model).__name__)
+    notes = report.judge(
+        missing=[name for name, tensor in expected.items() if id(tensor) not in filled],
+        unexpected=[name for name in state if name not in expected],
+        mismatched=[
+            (name, state[name].shape, expected[name].shape)
+            for name in common
+            if state[name].shape != expected[name].shape
+        ],
+        allow_missing=allow_missing,
+    )
+    on_meta = any(tensor.is_meta for tensor in expected.values())
+    model.load_state_dict(state, strict=False, assign=on_meta)
+    return notes
+
+
+def read_state(weights: str) -> "dict[str, Tensor]":
+    """Read names and tensors from a file, never running code from it.
+
+    Args:
+        weights: A `.safetensors` file, or one that `torch.save` wrote; the latter is mapped into
+            memory, not read at once.
+
+    Returns:
+        The state dict, on the CPU.
+
+    Raises:
+        ConfigError: No such file, not readable, or it holds more than a state dict.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"weights: no file {weights!r} in {str(Path.cwd())!r}")
+    mapped = is_zipfile(path)  # torch.save before version 1.6 wrote files that cannot be mapped
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except UnpicklingError as error:
+        raise ConfigError(
+            f"weights: {weights!r} holds more than tensors and could run code; it is refused. "
+            "Save model.state_dict() with torch.save, or write a .safetensors file"
+        ) from error
+    except (SafetensorError, RuntimeError, OSError, EOFError) as error:
+        raise ConfigError(f"weights: cannot read {weights!r}: {first_line(error)}") from error
+    if not isinstance(state, Mapping) or not all(torch.is_tensor(t) for t in state.values()):
+        held = listed(state) if isinstance(state, Mapping) else type(state).__name__
+        raise ConfigError(
+            f"weights: expected a state dict of names and tensors in {weights!r}, got {held}"
+        )
+    return dict(state)
+
+
+class WeightReport(NamedTuple):
+    """Decides whether a checkpoint fits a model, and words it.
+
+    Attributes:
+        where: The checkpoint's name for messages.
+        model: The model's class.
+    """
+
+    where: str
+    model: str
+
+    def judge(
+        self,
+        *,
+        missing: Iterable[str],
+        unexpected: Iterable[str],
+        mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]],
+        allow_missing: Sequence[str],
+    ) -> tuple[Note, ...]:
+        """Refuse a checkpoint that does not fill the model.
+
+        Args:
+            missing: Weights of the model that the checkpoint has not.
+            unexpected: Weights of the checkpoint that the model has no place for.
+            mismatched: Name, shape in the checkpoint and shape in the model.
+            allow_missing: Names or patterns of weights that may be missing.
+
+        Returns:
+            One note for what was allowed to be missing, one for what was left over.
+
+        Raises:
+            MissingWeightsError: Weights are missing or have another shape.
+        """
+        shapes = [f"{n!r}: {(*f,)} there, {(*m,)} in the model" for n, f, m in sorted(mismatched)]
+        if shapes:
+            raise MissingWeightsError(
+                f"{self.where!r} has {count(shapes, 'parameter')} of {self.model} in another shape "
+                f"({shown(shapes)}). Load it with the configuration that it was trained with."
+            )
+        absent = sorted(missing)
+        refused = [n for n in absent if not any(fnmatchcase(n, p) for p in allow_missing)]
+        if refused:
+            raise MissingWeightsError(
+                f"{self.where!r} has no weights for {count(refused, 'parameter')} of {self.model} "
+                f"({listed(refused)}). Comparing fresh random weights is refused; "
+                "pass allow_missing=... to accept named ones."
+            )
+        notes = []
+        if absent:
+            some = f"{count(absent, 'parameter')} of {self.model} ({listed(absent)})"
+            text = f"{self.where!r} has no weights for {some}, as allowed."
+            notes.append(Note("missing_weights", text))
+        extra = sorted(unexpected)
+        if extra:
+            some = f"{count(extra, 'parameter')} ({listed(extra)})"
+            text = f"{self.where!r} has {some} that {self.model} has no place for."
+            notes.append(Note("unexpected_weights", text))
+        return tuple(notes)

@@ -1,0 +1,6 @@
+"""What a comparison gives: values, names, provenance; pictures, tables, files."""
+
+from hooksim.results.comparison import Comparison, UnknownKeyError
+from hooksim.results.matrix import Match, Meaning, SimilarityMatrix
+
+__all__ = ["Comparison", "Match", "Meaning", "SimilarityMatrix", "UnknownKeyError"]

@@ -1,0 +1,255 @@
+"""All matrices of one comparison, with what is needed to read and to repeat them."""
+
+import base64
+import html
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hooksim.errors import ConfigError, HooksimError
+from hooksim.results.caption import caption_text, side_label
+from hooksim.results.matrix import SimilarityMatrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Comparison", "UnknownKeyError"]
+
+_FORTH, _BACK = "_a_to_b", "_b_to_a"
+
+
+class UnknownKeyError(HooksimError, KeyError):
+    """A result has no matrix of this name."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message in quotation marks.
+        return str(self.args[0])
+
+
+class Comparison:
+    """The result of comparing two models.
+
+    Args:
+        matrices: One matrix for each key.
+        n_samples: Number of samples that both models saw.
+        metadata: Versions, models, measures, rows, block sizes, warnings: plain data.
+
+    State:
+        n_samples: int.
+        metadata: dict.
+
+    Example:
+        >>> import torch
+        >>> from hooksim.results.matrix import Meaning
+        >>> meaning = Meaning("CKA (linear, debiased)", best="max")
+        >>> layers = ["0", "1"]
+        >>> m = SimilarityMatrix("cka", torch.eye(2), torch.zeros(2, 2), layers, layers, meaning)
+        >>> result = Comparison({"cka": m}, n_samples=100, metadata={})
+        >>> print(result)
+        cka: 2 x 2 (A x B), n = 100, 0.000 to 1.000, CKA (linear, debiased)
+        >>> result["cka"].best_match("a")[0].best
+        '0'
+    """
+
+    def __init__(
+        self, matrices: Mapping[str, SimilarityMatrix], n_samples: int, metadata: dict[str, Any]
+    ) -> None:
+        self.n_samples = n_samples
+        self.metadata = metadata
+        caption = caption_text(n_samples, metadata)
+        label_a, label_b = side_label("a", metadata), side_label("b", metadata)
+        self._matrices = {
+            key: replace(matrix, caption=caption, label_a=label_a, label_b=label_b)
+            for key, matrix in matrices.items()
+        }
+
+    def __getitem__(self, key: str) -> SimilarityMatrix:
+        if key not in self._matrices:
+            keys = ", ".join(map(repr, self._matrices)) or "none"
+            raise UnknownKeyError(f"the result has no matrix {key!r}. It has: {keys}.")
+        return self._matrices[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._matrices)
+
+    def __len__(self) -> int:
+        return len(self._matrices)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._matrices
+
+    def keys(self) -> list[str]:
+        """List the names of the matrices.
+
+        Returns:
+            What `result[key]` takes, in the order of the measures.
+        """
+        return list(self._matrices)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{key}: {len(m.layers_a)} x {len(m.layers_b)} (A x B), n = {self.n_samples:,}, "
+            f"{m.span}, {m.meaning.title}"
+            for key, m in self._matrices.items()
+        ]
+        return "\n".join([*lines, *self._warning_lines()])
+
+    def _warning_lines(self) -> list[str]:
+        """Write each warning on one line."""
+        warnings = self.metadata.get("warnings") or []
+        return [f"warning ({warning['code']}): {warning['text']}" for warning in warnings]
+
+    def _repr_html_(self) -> str:
+        from hooksim.plotting import png_bytes
+
+        text = f"<pre>{html.escape(repr(self))}</pre>"
+        if not self._matrices:
+            return text
+        picture = base64.b64encode(png_bytes(self.plot()[0], dpi=110)).decode("ascii")
+        names = html.escape(", ".join(self._matrices), quote=True)
+        return (
+            f'{text}<img alt="Heatmaps: {names}" style="max-width:100%" '
+            f'src="data:image/png;base64,{picture}">'
+        )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Make a long table, one line for each pair of layers and measure.
+
+        Returns:
+            Columns `measure`, `layer_a`, `layer_b`, `value`, `stderr`; NaN where undefined.
+
+        Raises:
+            HooksimError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise HooksimError(
+                "to_pandas needs pandas, which is not installed: pip install 'hooksim[frames]'"
+            ) from error
+        rows = [
+            (key, layer_a, layer_b, m.values[i, j].item(), m.stderr[i, j].item())
+            for key, m in self._matrices.items()
+            for i, layer_a in enumerate(m.layers_a)
+            for j, layer_b in enumerate(m.layers_b)
+        ]
+        return pd.DataFrame(rows, columns=["measure", "layer_a", "layer_b", "value", "stderr"])
+
+    def plot(
+        self,
+        key: str | None = None,
+        *,
+        annotate: bool | Literal["auto"] = "auto",
+        show_stderr: bool = False,
+    ) -> "tuple[Figure, Any]":
+        """Draw heatmaps.
+
+        Args:
+            key: A matrix; the stem of two directions (`"information_imbalance"`) for both side by
+                side; None for the first symmetric matrix and the first two directions.
+            annotate: Write values in the cells; `"auto"` where they fit.
+            show_stderr: Write standard errors under the values.
+
+        Returns:
+            The figure, and its axes: one where one matrix was drawn, a list where several were.
+
+        Raises:
+            UnknownKeyError: There is no such matrix.
+        """
+        from hooksim.plotting import draw_heatmaps
+
+        chosen = self._chosen(key)
+        if not chosen:
+            raise ConfigError("plot: the result holds no matrix, so there is nothing to draw.")
+        fig, axes = draw_heatmaps(
+            [matrix.panel() for matrix in chosen],
+            caption=chosen[0].caption, annotate=annotate, show_stderr=show_stderr,
+        )  # fmt: skip
+        return fig, axes if len(axes) > 1 else axes[0]
+
+    def _chosen(self, key: str | None) -> list[SimilarityMatrix]:
+        """Choose the matrices to draw."""
+        stems = self.directed()
+        if key in stems:
+            return [self[f"{key}{_FORTH}"], self[f"{key}{_BACK}"]]
+        if key is not None:
+            return [self[key]]
+        in_pairs = {stem + end for stem in stems for end in (_FORTH, _BACK)}
+        chosen = [m for name, m in self._matrices.items() if name not in in_pairs][:1]
+        for stem in stems[:1]:
+            chosen += [self[stem + _FORTH], self[stem + _BACK]]
+        return chosen
+
+    def directed(self) -> list[str]:
+        """List the measures that have two directions.
+
+        Returns:
+            Stems, such as `"information_imbalance"`, of which both `..._a_to_b` and `..._b_to_a`
+            are in the result.
+        """
+        stems = [key.removesuffix(_FORTH) for key in self._matrices if key.endswith(_FORTH)]
+        return [stem for stem in stems if stem + _BACK in self._matrices]
+
+    def plot_plane(self, key: str | None = None) -> "tuple[Figure, Axes]":
+        """Draw the imbalance plane: A to B against B to A, a point for each pair of layers.
+
+        Args:
+            key: Stem of two directions; None for the first.
+
+        Returns:
+            The figure and its axes.
+
+        Raises:
+            UnknownKeyError: The result does not hold both directions.
+        """
+        from hooksim.plotting import draw_plane
+
+        stems = self.directed()
+        if key is None and stems:
+            key = stems[0]
+        if key not in stems:
+            has = ", ".join(map(repr, stems)) or "none"
+            asked = "measure" if key is None else repr(key)
+            raise UnknownKeyError(f"the result has no {asked} in two directions. It has: {has}.")
+        forth, back = self[f"{key}{_FORTH}"], self[f"{key}{_BACK}"]
+        return draw_plane(
+            forth.panel(), back.panel(), title=forth.meaning.label, caption=forth.caption
+        )
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write values, metadata, tables and pictures into a folder, whole or not at all.
+
+        Args:
+            path: The folder.
+            overwrite: Replace a result that stands there. Anything else is never replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ConfigError: A result stands there, or something that is no result.
+        """
+        from hooksim.results.files import save_comparison
+
+        return save_comparison(self, path, overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Comparison":
+        """Read what `save` wrote.
+
+        Args:
+            path: The folder.
+
+        Returns:
+            The comparison, values bit for bit; metadata as plain data.
+
+        Raises:
+            HooksimError: There is nothing, no result, a damaged one, or one of a newer version.
+        """
+        from hooksim.results.files import load_parts
+
+        return cls(*load_parts(path))

@@ -1,0 +1,69 @@
+"""CSV tables of a matrix, and file names that no file system refuses."""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+__all__ = ["file_stems", "write_table"]
+
+_CORNER = "layer of A / layer of B"
+# A spreadsheet would run a cell that begins with one of these.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_LONGEST_STEM = 80
+
+
+def write_table(
+    path: Path, values: Tensor, layers_a: Sequence[str], layers_b: Sequence[str]
+) -> None:
+    """Write one labelled table, A down, B across.
+
+    Args:
+        path: The file.
+        values: `(la, lb)`, written with all digits; NaN as `nan`.
+        layers_a: Names of the rows. A name that a spreadsheet would take for a formula gets an
+            apostrophe in front.
+        layers_b: Names of the columns.
+    """
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([_CORNER, *map(_harmless, layers_b)])
+        for layer, row in zip(layers_a, values.tolist(), strict=True):
+            writer.writerow([_harmless(layer), *map(repr, row)])
+
+
+def _harmless(name: str) -> str:
+    """Keep a spreadsheet from running a name."""
+    return f"'{name}" if name.startswith(_FORMULA) else name
+
+
+def file_stems(keys: Iterable[str]) -> dict[str, str]:
+    """Give every key a file name of its own.
+
+    Args:
+        keys: Any texts.
+
+    Returns:
+        For each key letters, digits, `_` and `-` only, at most 80 of them, different even where
+        upper and lower case are not told apart.
+
+    Example:
+        >>> file_stems(["cka", "CKA", "../etc/x", "nul"])
+        {'cka': 'cka', 'CKA': 'CKA-2', '../etc/x': 'etc_x', 'nul': 'matrix_nul'}
+    """
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for key in keys:
+        start = re.sub(r"[^A-Za-z0-9_-]+", "_", key).strip("_-")[:_LONGEST_STEM] or "matrix"
+        if _RESERVED.fullmatch(start):
+            start = f"matrix_{start}"
+        stem, count = start, 1
+        while stem.casefold() in taken:
+            count += 1
+            stem = f"{start}-{count}"
+        taken.add(stem.casefold())
+        stems[key] = stem
+    return stems

