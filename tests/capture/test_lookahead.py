@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from hooksim.capture.batches import PairedBatch
+from hooksim.capture.lookahead import cut_batches, look_ahead
+
+
+def known(sizes, smallest=4):
+    batches = [(None, size) for size in sizes]
+    return [
+        (each.size, each.next_size, each.next_is_last) for each in look_ahead(batches, smallest)
+    ]
+
+
+def test_no_batches():
+    assert known([]) == []
+
+
+def test_one_batch():
+    assert known([5]) == [(5, None, False)]
+
+
+def test_a_large_next_batch_is_not_looked_past():
+    assert known([8, 8, 8]) == [(8, 8, False), (8, 8, False), (8, None, False)]
+
+
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_small_last_batch_is_known_to_be_the_last(last):
+    assert known([8, 8, last])[1] == (8, last, True)
+
+
+def test_a_small_batch_in_between_is_not_the_last():
+    assert known([8, 3, 8]) == [(8, 3, False), (3, 8, False), (8, None, False)]
+
+
+def test_small_is_less_than_half_or_less_than_the_smallest():
+    assert known([12, 6])[0] == (12, 6, False)
+    assert known([13, 6])[0] == (13, 6, True)
+    assert known([12, 6], smallest=7)[0] == (12, 6, True)
+    assert known([4, 3])[0] == (4, 3, True)
+
+
+def test_reads_no_further_than_needed():
+    drawn = []
+
+    def source(sizes):
+        for size in sizes:
+            drawn.append(size)
+            yield None, size
+
+    ahead = look_ahead(source([8, 8, 1, 8]))
+    assert not drawn
+    next(ahead)
+    assert drawn == [8, 8]
+    next(ahead)
+    assert drawn == [8, 8, 1, 8]
+
+
+def test_cutting():
+    loader = [torch.zeros(4, 2), torch.zeros(4, 2), torch.zeros(4, 2)]
+    assert [size for _, size in cut_batches(loader, None)] == [4, 4, 4]
+    assert [size for _, size in cut_batches(loader, 8)] == [4, 4]
+    assert [item.shape[0] for item, _ in cut_batches(loader, 6)] == [4, 2]
+    assert list(cut_batches(loader, 0)) == []
+
+
+def test_cutting_reads_no_further_than_needed():
+    source = iter([torch.zeros(4), torch.zeros(4), torch.zeros(4)])
+    assert len(list(cut_batches(source, 8))) == 2
+    assert len(list(source)) == 1
+
+
+def test_cutting_a_pair_cuts_both_halves():
+    pair = PairedBatch(torch.zeros(4, 2), {"x": torch.zeros(4, 3)}, ids=list("abcd"))
+    [(cut, size)] = cut_batches([pair], 3)
+    assert (size, cut.a.shape[0], cut.b["x"].shape[0], cut.ids) == (3, 3, 3, list("abc"))
+
+
+def test_empty_batches_are_passed_over():
+    assert [size for _, size in cut_batches([torch.zeros(0, 2), torch.zeros(2, 2)], None)] == [2]

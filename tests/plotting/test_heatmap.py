@@ -1,0 +1,210 @@
+"""Heatmaps: orientation, colours, numbers, marks, sizes, and nothing left in pyplot."""
+
+import io
+import itertools
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hooksim.plotting import Panel, Scale, draw_heatmap, draw_heatmaps, png_bytes
+from hooksim.plotting.cells import choose_text, format_number
+from hooksim.plotting.colours import clip_rounding, colour_map, extension, text_colours
+
+NAN = float("nan")
+
+
+def names(count: int, stem: str = "vit.layers") -> list[str]:
+    return [f"{stem}.{i}" for i in range(count)]
+
+
+def panel(values: torch.Tensor, title: str = "CKA", best: str = "max") -> Panel:
+    rows, columns = values.shape
+    scale = Scale(best, 0.0, 1.0, title)  # type: ignore[arg-type]
+    return Panel(values, 0.1 * values.abs(), names(rows), names(columns, "res.net"), title, scale)
+
+
+def colour_bars(fig: Figure) -> list[object]:
+    return [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
+
+
+def texts(ax: object) -> list[str]:
+    return [text.get_text() for text in ax.texts]  # type: ignore[attr-defined]
+
+
+def test_a_is_vertical_and_layer_0_is_at_the_bottom() -> None:
+    values = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    _, ax = draw_heatmap(Panel(values, None, names(2), names(3, "res.net"), label_a="ours"))
+    assert ax.get_ylabel() == "ours\nvit.layers.*" and ax.get_xlabel() == "model B\nres.net.*"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "1"]
+    low, high = ax.get_ylim()
+    assert low < high
+    top_right = next(text for text in ax.texts if text.get_text() == "0.600")
+    assert top_right.get_position() == (2, 1)
+
+
+def test_better_is_brighter_for_both_kinds_of_measure() -> None:
+    def lightness(colour: object) -> float:
+        return float(np.dot(to_rgba(colour)[:3], [0.2126, 0.7152, 0.0722]))  # type: ignore[arg-type]
+
+    similarity, distance = colour_map("max"), colour_map("min")
+    assert similarity(0.999) == pytest.approx(distance(0.0), abs=0.02)
+    steps = [-0.1, 0.0, 0.25, 0.5, 0.75, 0.999, 1.1]
+    for colours in ([similarity(s) for s in steps], [distance(s) for s in steps[::-1]]):
+        brightness = [lightness(colour) for colour in colours]
+        assert brightness == sorted(brightness) and len(set(brightness)) == len(steps)
+
+
+def test_values_beyond_the_range_get_an_arrow_and_rounding_does_not() -> None:
+    assert extension(np.array([-0.1, NAN, 0.5]), 0, 1) == "min"
+    assert extension(np.array([0.1, 1.1]), 0, 1) == "max"
+    assert extension(np.array([-0.1, 1.1]), 0, 1) == "both"
+    almost = clip_rounding(np.array([1 + 1e-9, -1e-9, NAN]), 0, 1)
+    assert extension(almost, 0, 1) == "neither" and np.isnan(almost[2])
+    image = draw_heatmap(Panel(torch.tensor([[-0.1, 0.4]]), None, ["a"], ["b", "c"]))[1].images[0]
+    assert image.get_clim() == (0.0, 1.0) and image.colorbar.extend == "min"
+
+
+def test_the_contrast_of_text_is_high_on_every_colour() -> None:
+    shades = np.stack([colour_map("max")(x) for x in np.linspace(-0.1, 1.1, 50)])
+    linear = np.where(shades <= 0.04045, shades / 12.92, ((shades + 0.055) / 1.055) ** 2.4)
+    luminance = linear[:, :3] @ [0.2126, 0.7152, 0.0722]
+    white = text_colours(shades) == "white"
+    contrast = np.where(white, 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05)
+    assert contrast.min() > 4.5
+    assert text_colours(np.zeros(4)) == "black"
+
+
+def test_undefined_cells_are_hatched_unwritten_and_explained() -> None:
+    values = torch.tensor([[NAN, 0.5], [NAN, NAN]])
+    fig, ax = draw_heatmap(Panel(values, None, names(2), names(2)))
+    assert ax.patch.get_hatch() and ax.images[0].get_array().mask.sum() == 3  # type: ignore[union-attr]
+    assert texts(ax).count("") == 3 and "Hatched: undefined." in fig.get_supxlabel()
+    assert len(ax.collections[0].get_paths()) == 1
+
+
+def test_numbers_fit_or_are_left_out() -> None:
+    small = np.full((2, 2), 0.123)
+    assert choose_text([(small, None)], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
+    assert choose_text([(small, None)], (17, 17), False)[0].texts[0, 0] == "0.12"  # type: ignore[index]
+    assert choose_text([(small, None)], (8, 8), False) is None
+    assert choose_text([(small, None)], (8, 8), True) is not None
+    assert choose_text([(small, small)], (36, 10), False) is None
+    assert choose_text([(small, small * NAN)], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
+    assert format_number(-0.0004, 2) == "0.00"
+
+
+@pytest.mark.parametrize(("count", "errors"), [(1, True), (4, True), (12, False), (18, True)])
+def test_written_numbers_stay_inside_their_cells(count: int, errors: bool) -> None:
+    values = torch.rand(count, count) - 0.05
+    fig, ax = draw_heatmap(
+        Panel(values, values.abs(), names(count), names(count)), show_stderr=errors
+    )
+    fig.draw_without_rendering()
+    for text in ax.texts:
+        column, row = text.get_position()
+        corners = ax.transData.transform([(column - 0.5, row - 0.5), (column + 0.5, row + 0.5)])
+        box = text.get_window_extent()
+        assert corners[0][0] <= box.x0 and box.x1 <= corners[1][0]
+        assert corners[0][1] <= box.y0 and box.y1 <= corners[1][1]
+    assert len(ax.texts) == count * count
+
+
+def test_standard_errors_that_do_not_fit_are_said_to_be_missing() -> None:
+    values = torch.rand(70, 70)
+    fig, ax = draw_heatmap(Panel(values, values, names(70), names(70)), show_stderr=True)
+    assert not ax.texts and "Standard errors are left out" in fig.get_supxlabel()
+    assert "Dotted: the closest layer" in fig.get_supxlabel().replace("\n", " ")
+
+
+@pytest.mark.parametrize(("best", "column"), [("max", 2), ("min", 0)])
+def test_the_best_cell_of_each_row_is_framed(best: str, column: int) -> None:
+    _, axes = draw_heatmaps([panel(torch.tensor([[0.1, 0.2, 0.3]]), best=best)])
+    frame = axes[0].collections[0].get_paths()[0].get_extents()
+    assert (frame.x0 + frame.x1) / 2 == pytest.approx(column)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "stem"),
+    [
+        (1, 1, "layers"),
+        (1, 12, "model.decoder.some_very_long_module_name_that_never_ends"),
+        (30, 20, "model.decoder.some_very_long_module_name_that_never_ends"),
+        (60, 50, "layers"),
+    ],
+)
+def test_no_label_is_cut_off_and_names_do_not_overlap(rows: int, columns: int, stem: str) -> None:
+    layers = [[f"{stem}.{i}.part_{i % 3}" for i in range(count)] for count in (rows, columns)]
+    panel = Panel(torch.rand(rows, columns), None, *layers, title="A title that is a little long")
+    panel = replace(panel, label_a="model A (SomeVeryLongClassNameForClassification)")
+    fig, ax = draw_heatmap(panel, caption="A caption. " * 20)
+    fig.draw_without_rendering()
+    drawn = [*ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax.xaxis.label, ax.yaxis.label]
+    for text in [*drawn, fig.texts[0]]:
+        box = text.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= fig.bbox.width and box.y1 <= fig.bbox.height
+    boxes = [text.get_window_extent() for text in ax.get_yticklabels()]
+    assert all(a.y1 <= b.y0 + 0.5 for a, b in itertools.pairwise(boxes))
+
+
+def test_cells_are_square() -> None:
+    fig, ax = draw_heatmap(Panel(torch.rand(6, 9), None, names(6), names(9)))
+    fig.draw_without_rendering()
+    box = ax.get_window_extent()
+    assert box.width / 9 == pytest.approx(box.height / 6, rel=0.02)
+
+
+def test_panels_of_one_scale_share_a_colour_bar_with_the_better_end_up() -> None:
+    panels = [panel(torch.rand(3, 3))]
+    panels += [panel(torch.rand(3, 3) + 0.5 * i, "Imbalance", "min") for i in range(2)]
+    fig, axes = draw_heatmaps(panels)
+    bars = colour_bars(fig)
+    assert len(axes) == 3 and len(bars) == 2
+    assert bars[1].yaxis_inverted() and not bars[0].yaxis_inverted()  # type: ignore[attr-defined]
+    assert axes[1].get_ylabel() == "" and axes[0].get_ylabel() != ""
+    assert axes[1].images[0].colorbar.extend == "max"
+
+
+def test_names_with_dollar_signs_are_drawn_as_they_are() -> None:
+    fig, ax = draw_heatmap(Panel(torch.rand(2, 1), None, ["a$_b", "$\\x$"], ["x"], title="$"))
+    fig.draw_without_rendering()
+    assert ax.get_yticklabels()[0].get_text() == r"a\$_b"
+
+
+def test_figures_are_unknown_to_pyplot_and_shown_by_notebooks() -> None:
+    from matplotlib import pyplot as plt
+
+    fig, _ = draw_heatmap(Panel(torch.rand(2, 2), None, names(2), names(2)))
+    assert plt.get_fignums() == []
+    assert Image.open(io.BytesIO(fig._repr_png_())).format == "PNG"  # type: ignore[attr-defined]
+    assert png_bytes(fig, 50) != png_bytes(fig, 100)
+    fig.show()
+    assert plt.get_fignums() == [1]
+    plt.close("all")
+
+
+def test_given_axes_are_drawn_into() -> None:
+    own = Figure()
+    first, second = own.subplots(1, 2)
+    fig, ax = draw_heatmap(
+        Panel(torch.rand(2, 2), None, names(2), names(2)), caption="c", ax=second
+    )
+    assert fig is own and ax is second and not first.images and own.get_supxlabel() == ""
+
+
+def test_drawing_does_not_import_pyplot() -> None:
+    import subprocess
+
+    code = (
+        "import sys, torch; from hooksim.plotting import Panel, draw_heatmap, png_bytes; "
+        "assert 'matplotlib' not in sys.modules; "
+        "png_bytes(draw_heatmap(Panel(torch.eye(2), None, ['0', '1'], ['0', '1']))[0]); "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
