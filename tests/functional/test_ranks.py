@@ -1,0 +1,100 @@
+"""Distances, neighbours and mid-ranks: strip by strip, and the same ones as the reference."""
+
+import numpy as np
+import pytest
+import torch
+
+from hooksim.functional.gram import centre
+from hooksim.functional.ranks import (
+    Distances,
+    mid_ranks,
+    minkowski_distances,
+    neighbours,
+    sort_rows,
+    squared_distances,
+)
+from tests import reference
+from tests.datasets import CASES
+
+
+def distances_of(x: torch.Tensor, start: int = 0, stop: int | None = None) -> Distances:
+    rows = centre(x).rows
+    return squared_distances(rows[start:stop] @ rows.T, torch.linalg.vecdot(rows, rows), start)
+
+
+def dense_weights(distances: Distances, k: int) -> torch.Tensor:
+    """The weights as a matrix, found with lists as long as the counts ask for."""
+    ordered = sort_rows(distances.values)
+    near, counts = neighbours(distances, ordered, k)
+    width = int(counts.max())
+    if width > k:
+        near, _ = neighbours(distances, ordered, k, width)
+    dense = torch.zeros_like(distances.values)
+    return dense.scatter_add_(-1, near.columns, near.weights)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize("name", CASES)
+def test_nearest_neighbours_of_hard_cases(name, k):
+    """The same neighbours, or some of the tied ones, for 99.9 % of the rows: here for all."""
+    for x in CASES[name]():
+        got = dense_weights(distances_of(x), k).numpy()
+        np.testing.assert_allclose(got, reference.neighbour_weights(x, k=k), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["three-valued", "duplicated rows", "offset 1000"])
+def test_mid_ranks_of_every_pair(name):
+    for x in CASES[name]():
+        distances = distances_of(x)
+        columns = torch.arange(len(x)).expand(len(x), len(x))
+        got = mid_ranks(distances, sort_rows(distances.values), columns).numpy()
+        np.fill_diagonal(got, 0)
+        np.testing.assert_allclose(got, reference.mid_ranks(x), atol=1e-12)
+
+
+def test_strips_are_rows_of_the_whole():
+    x = CASES["three-valued"]()[0]
+    whole = distances_of(x)
+    weights = dense_weights(whole, 3)
+    for start, stop in ((0, 50), (50, 51), (51, len(x))):
+        strip = distances_of(x, start, stop)
+        torch.testing.assert_close(strip.values, whole.values[start:stop])
+        torch.testing.assert_close(dense_weights(strip, 3), weights[start:stop])
+
+
+def test_a_sample_is_infinitely_far_from_itself():
+    x = torch.randn(9, 2, dtype=torch.float64)
+    for distances in (distances_of(x, 3, 7), minkowski_distances(x[3:7], x, 1.0, 3)):
+        assert distances.values.isinf().nonzero().tolist() == [[i, i + 3] for i in range(4)]
+
+
+def test_squared_distances_of_scaled_rows():
+    x = torch.randn(9, 2, dtype=torch.float64) + 100
+    scale = centre(x).scale
+    expected = torch.cdist(x, x) ** 2 / scale**2
+    got = distances_of(x).values.fill_diagonal_(0)
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0, float("inf")])
+def test_minkowski_distances(p):
+    x = torch.randn(9, 2, dtype=torch.float64)
+    expected = [[np.linalg.norm(a - b, ord=p) for b in x.numpy()] for a in x.numpy()]
+    got = minkowski_distances(x, x, p).values.fill_diagonal_(0)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_counts_say_when_the_list_is_too_short():
+    x = torch.tensor([[0.0], [1.0], [-1.0], [10.0], [11.5]])
+    distances = distances_of(x)
+    _, counts = neighbours(distances, sort_rows(distances.values), 1)
+    assert counts.tolist() == [2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (2, 3, 11), (0, 4)])
+def test_sort_rows(shape):
+    values = torch.randn(shape, dtype=torch.float64)
+    before = values.clone()
+    assert torch.equal(sort_rows(values), values.sort(-1).values)
+    assert torch.equal(values, before)
+    assert torch.equal(sort_rows(values.mT.contiguous().mT), values.sort(-1).values)
