@@ -12,6 +12,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+# The tests' tensors are small: a second thread waits for the first, and on busy cores spins.
+torch.set_num_threads(1)
+
 settings.register_profile("hooksim", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("hooksim")
 

@@ -224,7 +224,8 @@ def test_long_files_are_found():
 def test_long_bodies_are_found(head):
     body = "      x = 1\n"
     assert not found(gates.long_bodies, f"{head}\n{body * 40}")
-    (fault,) = found(gates.long_bodies, f"{head}\n      '''Doc.'''\n{body * 40}")
+    assert not found(gates.long_bodies, f"{head}\n      '''Doc.\n\n      More.'''\n{body * 40}")
+    (fault,) = found(gates.long_bodies, f"{head}\n      '''Doc.'''\n{body * 41}")
     assert fault.endswith("f has 41 lines")
 
 

@@ -17,6 +17,9 @@ from hooksim.functional.precision import full_precision
 __all__ = ["Accumulator", "Estimate", "SideNames", "SidePair", "accumulate", "combined"]
 
 
+_SETTING = "options."  # prefix of what is not a sum in a state
+
+
 class Estimate(NamedTuple):
     """Values and their standard errors, each `(layers of A, layers of B)` float64.
 
@@ -144,6 +147,11 @@ class Accumulator(ABC):
         """
         sides = [list(rows_a), list(rows_b)]
         _check_rows(sides, self.minimum)
+        if any(pair.aligned for pair in self.pairs) and len(sides[0]) != len(sides[1]):
+            raise ShapeError(
+                f"aligned pairs: {len(sides[0])} layers of rows_a, {len(sides[1])} of rows_b. "
+                "Give the same layers on both sides, in the same order."
+            )
         n = sides[0][0].shape[0]
         piece = Piece(sides, None, n, Origin(0, 0, n))
         names = [
@@ -163,11 +171,9 @@ class Accumulator(ABC):
             ConfigError: The other one has other options or pairs.
             ShapeError: The other one has seen other layers.
         """
-        if type(other) is not type(self) or self._key() != other._key():
-            raise ConfigError(
-                f"merge: expected {type(self).__name__} with {self._key()}, "
-                f"got {type(other).__name__} with {other._key()}."
-            )
+        mine, theirs = ((type(each).__name__, each.options(), each.pairs) for each in (self, other))
+        if mine != theirs:
+            raise ConfigError(f"merge: expected {mine}, got {theirs}.")
         self._add(other._state)
         return self
 
@@ -182,12 +188,8 @@ class Accumulator(ABC):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The sums, by dotted name, and the options; copies, to be saved or sent."""
-        options = {
-            f"options.{key}": torch.tensor(value, dtype=torch.float64)
-            for key, value in self.options().items()
-        }
         state = self._state.flatten_keys(".")
-        return options | {str(key): value.clone() for key, value in state.items()}
+        return self._settings() | {str(key): value.clone() for key, value in state.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> Self:
         """Take over the sums of `state_dict()`.
@@ -196,21 +198,25 @@ class Accumulator(ABC):
             Itself.
 
         Raises:
-            ConfigError: They were taken with other options.
+            ConfigError: They were taken with other options or pairs.
         """
-        given = {
-            key[8:]: value.item() for key, value in state.items() if key.startswith("options.")
-        }
-        if given != self.options():
-            raise ConfigError(f"state: expected options {self.options()}, got {given}.")
-        sums = {
-            key: value.clone() for key, value in state.items() if not key.startswith("options.")
-        }
+        mine = {key: value.tolist() for key, value in self._settings().items()}
+        given = {key: value.tolist() for key, value in state.items() if key.startswith(_SETTING)}
+        if given != mine:
+            raise ConfigError(f"state: expected options {mine}, got {given}.")
+        sums = {key: value.clone() for key, value in state.items() if key not in mine}
         self._state = TensorDict(sums).unflatten_keys(".")
         return self
 
-    def _key(self) -> dict[str, Any]:
-        return {**self.options(), "pairs": self.pairs}
+    def _settings(self) -> dict[str, Tensor]:
+        """The options and pairs, as entries of the state."""
+        settings: dict[str, Any] = self.options() | {
+            "pairs": [list(map(int, pair)) for pair in self.pairs]
+        }
+        return {
+            _SETTING + key: torch.tensor(value, dtype=torch.float64)
+            for key, value in settings.items()
+        }
 
     def _add(self, state: TensorDict) -> None:
         """Add sums to the state without keeping hold of them."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from hooksim.accumulators.base import SidePair
 from hooksim.accumulators.gram import GramAccumulator
 from hooksim.errors import ConfigError
-from hooksim.functional.cka import check_kernel
 from hooksim.measures.base import Reading
 
 __all__ = ["CKA"]
@@ -47,7 +46,7 @@ class CKA:
     key: str = "cka"
 
     def __post_init__(self) -> None:
-        check_kernel(self.kernel, self.bandwidth)
+        self.accumulator(())  # refuses what it cannot do
         if self.exact:
             raise ConfigError("exact=True is not available in this version; use exact=False.")
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from hooksim.accumulators.base import SidePair
 from hooksim.accumulators.ranks import RankAccumulator
-from hooksim.functional.information_imbalance import check_neighbours
 from hooksim.measures.base import Reading
 
 __all__ = ["InformationImbalance"]
@@ -39,7 +38,7 @@ class InformationImbalance:
     key: str = "information_imbalance"
 
     def __post_init__(self) -> None:
-        check_neighbours(self.k)
+        self.accumulator(())  # refuses what it cannot do
 
     @property
     def keys(self) -> tuple[str, ...]:
