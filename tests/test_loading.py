@@ -49,14 +49,6 @@ def two_layers(width=3, ties=False):
 FACTORY = f"{__name__}:two_layers"
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    """Factories of this very file, under whatever name pytest gave it."""
-    import sys
-
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or __import__(__name__))
-
-
 class TestTransformers:
     def test_the_class_is_the_one_that_the_config_names(self, runs):
         model, notes = load_model(runs / "checkpoint-1")
@@ -125,7 +117,7 @@ class TestTransformers:
 
     def test_a_config_that_is_not_json(self, tmp_path):
         (tmp_path / "config.json").write_text("{")
-        with pytest.raises(ConfigError, match="^path: cannot read the config of"):
+        with pytest.raises(ConfigError, match=r"^path: cannot read the config of"):
             load_model(tmp_path)
 
     @pytest.mark.parametrize(
@@ -173,7 +165,7 @@ class TestTransformers:
         assert load_tokenizer(MINILM)("a word")["input_ids"] == [101, 1037, 2773, 102]
 
     def test_a_tokenizer_that_is_not_there(self, runs):
-        with pytest.raises(ConfigError, match="^path: .*holds no tokenizer$"):
+        with pytest.raises(ConfigError, match=r"^path: .*holds no tokenizer$"):
             load_tokenizer(runs / "checkpoint-1")
 
 

@@ -1,3 +1,1 @@
 """The command line: a file for each subcommand, the configuration's schema, loaders from a spec."""
-
-__all__: list[str] = []

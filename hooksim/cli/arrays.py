@@ -70,7 +70,8 @@ def _read(path: str) -> "dict[str, np.ndarray[Any, Any]]":
         held = np.load(file, allow_pickle=False)
         if isinstance(held, np.ndarray):
             raise ConfigError(f"path: {path!r} is a single array; expected an .npz file")
-        return dict(held)
+        with held:
+            return dict(held)
     except (ValueError, OSError, BadZipFile) as error:
         if isinstance(error, ConfigError):
             raise

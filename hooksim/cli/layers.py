@@ -77,7 +77,10 @@ def _of_checkpoint(path: str) -> list["Side"]:
     from hooksim.cli.survey import survey
     from hooksim.loading import load_model
 
-    model, _ = load_model(path)
+    try:
+        model, _ = load_model(path)
+    except ConfigError as error:
+        raise ConfigError(str(error).removeprefix("path: ")) from error
     try:
         return survey([model], [_made_up_input(model)], layers=["**"], rows=["auto"])
     except Exception as error:

@@ -5,17 +5,19 @@ Nothing heavy is imported before a subcommand runs, so that `--help` answers at 
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from types import FrameType
 from typing import NoReturn
 
 from hooksim.cli import compare, demo, heatmap, layers
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
-from hooksim.loading.wording import first_line
+from hooksim.loading.wording import did_you_mean, first_line
 
 __all__ = ["main"]
 
@@ -58,6 +60,9 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, without the usage."""
 
     def error(self, message: str) -> NoReturn:
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            message += did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])).rstrip("?")
         self.exit(_WRONG_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
@@ -66,14 +71,12 @@ class _TerminatedError(BaseException):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from hooksim import __version__
-
     parser = _Parser(
         prog="hooksim",
         description="Compare two PyTorch models layer by layer.",
         epilog="Results' paths go to stdout, the log to stderr.",
     )
-    parser.add_argument("--version", action="version", version=f"hooksim {__version__}")
+    parser.add_argument("--version", action="version", version=f"hooksim {version('hooksim')}")
     common = _Parser(add_help=False)
     common.add_argument(
         "-v", "--verbose", action="store_true", help="log more, and show tracebacks of errors"

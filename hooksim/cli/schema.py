@@ -98,6 +98,12 @@ class KindOf:
 
 
 def _keys_given(schema: CoreSchema) -> CoreSchema:
-    return core_schema.no_info_after_validator_function(
-        lambda validated: validated.model_dump(exclude_unset=True), schema
-    )
+    return core_schema.no_info_after_validator_function(_as_mapping, schema)
+
+
+def _as_mapping(validated: Strict) -> dict[str, Any]:
+    """Give the keys that stood in the document; values of inner marks are plain already."""
+    given = validated.model_fields_set
+    return {
+        name: getattr(validated, name) for name in type(validated).model_fields if name in given
+    }

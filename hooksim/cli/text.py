@@ -13,7 +13,7 @@ from hooksim.errors import ConfigError, Note
 from hooksim.loading import TOKENIZER_KINDS, load_tokenizer
 from hooksim.loading.wording import did_you_mean, listed
 
-__all__ = ["TextBatches", "read_texts", "text_batches"]
+__all__ = ["TextBatches", "Texts", "read_texts", "text_batches"]
 
 TokenizerSpec = Annotated[dict[str, Any], KindOf(TOKENIZER_KINDS)]
 

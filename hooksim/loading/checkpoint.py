@@ -14,6 +14,7 @@ __all__ = ["load_transformers_model", "load_transformers_tokenizer", "transforme
 
 Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
 
+_TOKENIZER_FILES = ("tokenizer*", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
 _LOADING_FAILS_WITH = (OSError, ValueError, ImportError, KeyError, AttributeError)
 
 
@@ -86,6 +87,10 @@ def load_transformers_tokenizer(
         ConfigError: Nothing at `path`, or no tokenizer in it.
     """
     where, place = _checkpoint(path, subfolder, revision)
+    folder = Path(where).expanduser()
+    # Without any file transformers makes some tokenizers up, with an empty vocabulary.
+    if folder.is_dir() and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES):
+        raise ConfigError(f"path: {where!r} holds no tokenizer")
     with transformers_messages_off():
         from transformers import AutoTokenizer
 

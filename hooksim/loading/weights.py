@@ -1,5 +1,6 @@
 """State dicts from a file into a model, and the judgement whether they fit."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -88,7 +89,9 @@ def read_state(weights: str) -> "dict[str, Tensor]":
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():  # "Detected pickle protocol ..."
+            warnings.simplefilter("ignore", UserWarning)
+            state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UnpicklingError as error:
         raise ConfigError(
             f"weights: {weights!r} holds more than tensors and could run code; it is refused. "

@@ -15,7 +15,9 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
         >>> did_you_mean("shunk", ["chunk", "length"])
         ", did you mean 'chunk'?"
     """
-    close = get_close_matches(word, list(candidates), n=1)
+    names = list(candidates)
+    same_letters = [name for name in names if name.lower() == word.lower()]
+    close = same_letters or get_close_matches(word, names, n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 

@@ -1,0 +1,228 @@
+"""`hooksim compare`, from the file to the result, and everything that stops it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import hooksim
+from hooksim import Comparison
+from hooksim.cli.main import main
+
+
+def compare(*words):
+    """The command with one measure: most of a run's time goes into the pictures of the others."""
+    return main(["compare", "c.yaml", "--set=measures=cka", *words])
+
+
+def test_the_result_is_that_of_the_library(folder, capsys, monkeypatch):
+    assert main(["compare", "c.yaml"]) == 0
+    out, error = capsys.readouterr()
+    assert out == "result\n"
+    assert "cka: 2 x 2 (A x B), n = 40" in error
+    monkeypatch.syspath_prepend(folder)
+    from small_models import perceptron
+
+    points = torch.tensor(np.load("points.npz")["points"], dtype=torch.float32)
+    mine = Comparison.load("result")
+    theirs = hooksim.compare(perceptron(0), perceptron(1), points.split(16))
+    for key in theirs.keys():  # noqa: SIM118 (a Comparison is no dict)
+        torch.testing.assert_close(mine[key].values, theirs[key].values, rtol=0, atol=1e-12)
+    assert mine.metadata["config"]["data"]["path"] == "points.npz"
+    assert mine.n_samples == 40
+
+
+def test_options_reach_the_library(folder):
+    changes = ["measures=[{name: cka, debiased: false}]", "rows=flatten", "max_samples=20"]
+    changes += ["layers_a='0'", "layers_b=['0', '2']", "block_size=10"]
+    assert compare(*(f"--set={change}" for change in changes)) == 0
+    result = Comparison.load("result")
+    assert result.keys() == ["cka"]
+    assert (result["cka"].layers_a, result["cka"].layers_b) == (["0"], ["0", "2"])
+    assert result.metadata["blocks"] == [10, 10]
+    assert result.metadata["config"]["max_samples"] == 20
+
+
+def test_equal_specs_are_one_model(folder, capsys):
+    assert compare("--set", "model_b.kwargs.seed=0") == 0
+    diagonal = Comparison.load("result")["cka"].values.diagonal()
+    torch.testing.assert_close(diagonal, torch.ones(2, dtype=torch.float64))
+
+
+def test_a_forward_of_one_s_own(folder):
+    (folder / "pairs.py").write_text(
+        "import torch\n\n\ndef make():\n    torch.manual_seed(0)\n"
+        "    return [(torch.zeros(8, 4), torch.randn(8, 4)) for _ in range(4)]\n"
+    )
+    data = "data={kind: python, factory: 'pairs:make'}"
+    forward = "forward=small_models:second_element"
+    assert compare("--set", data, "--set", forward) == 0
+    assert Comparison.load("result")["cka"].values.isfinite().all()
+    assert compare("--set", data, "--out", "without") == 0
+    assert Comparison.load("without")["cka"].values.isnan().all()
+
+
+def test_json(folder, capsys):
+    assert compare("--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["path"] == "result"
+    assert content["n_samples"] == 40
+    matrix = content["matrices"]["cka"]
+    assert matrix["values"] == Comparison.load("result")["cka"].values.tolist()
+    assert matrix["layers_a"] == ["0", "2"]
+
+
+def test_undefined_values_are_null_in_json(folder, capsys):
+    np.savez("points.npz", points=np.ones((40, 4)))
+    assert compare("--json") == 0
+    values = json.loads(capsys.readouterr().out)["matrices"]["cka"]["values"]
+    assert values == [[None, None], [None, None]]
+
+
+def test_notes_of_models_and_data_are_in_the_result(folder, capsys):
+    from small_models_with_state import save_more
+
+    save_more("b.safetensors")
+    assert compare("--set", "model_b.weights=b.safetensors") == 0
+    notes = Comparison.load("result").metadata["notes"]
+    assert notes[-1]["code"] == "unexpected_weights"
+    assert "model B: 'b.safetensors' has 1 parameter ('more')" in notes[-1]["text"]
+    assert "model B: 'b.safetensors' has 1 parameter ('more')" in capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _state(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    (folder / "small_models_with_state.py").write_text(
+        "import torch\nfrom safetensors.torch import save_file\nfrom small_models import *\n\n\n"
+        "def save_more(path):\n"
+        "    save_file({**perceptron(1).state_dict(), 'more': torch.ones(1)}, path)\n"
+    )
+
+
+class TestOutput:
+    def test_an_existing_result_is_refused_before_any_work(self, folder, capsys):
+        assert compare() == 0
+        capsys.readouterr()
+        broken = ["--set", "model_a.factory=small_models:gone"]  # would be the next complaint
+        assert compare(*broken) == 2
+        assert capsys.readouterr() == (
+            "",
+            "c.yaml: output: 'result' exists; --overwrite replaces a result, --out names another\n",
+        )
+
+    def test_overwrite_and_out(self, folder, capsys):
+        assert compare() == 0
+        assert compare("--overwrite", "--set", "max_samples=20") == 0
+        assert Comparison.load("result").n_samples == 20
+        assert compare("--out", "elsewhere/deep") == 0
+        assert Comparison.load("elsewhere/deep").n_samples == 40
+
+    @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+    def test_what_is_no_result_stays(self, folder, capsys, flags):
+        (folder / "result").mkdir()
+        (folder / "result" / "thesis.txt").write_text("years of work")
+        assert compare(*flags) == 2
+        assert capsys.readouterr().err.startswith("c.yaml: output: 'result' ")
+        assert (folder / "result" / "thesis.txt").read_text() == "years of work"
+
+    def test_a_file_in_the_way(self, folder, capsys):
+        (folder / "result").write_text("")
+        assert compare("--overwrite") == 2
+        assert capsys.readouterr().err == "c.yaml: output: 'result' is a file; a folder is needed\n"
+        assert compare("--out", "c.yaml") == 2
+        assert capsys.readouterr().err == "--out: 'c.yaml' is a file; a folder is needed\n"
+
+    def test_no_output_at_all(self, folder, capsys):
+        assert compare("--set", "output=null") == 2
+        line = "c.yaml: output: missing; give it in the file or as --out\n"
+        assert capsys.readouterr().err == line
+
+
+class TestDryRun:
+    def test_tables_and_no_result(self, folder, capsys):
+        assert compare("--dry-run") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "model A (Sequential), 2 layers"
+        assert lines[2].split() == ["0", "Linear", "16", "x", "6", "6", "24,000"]
+        assert lines[-1] == (
+            "3 batches; first batch: 16 samples, 16 rows; 72 bytes a row of all layers; "
+            "blocks of 2,048 rows, at most 0.3 MiB of rows held"
+        )
+        assert not (folder / "result").exists()
+
+    def test_it_asks_for_one_batch(self, folder, capsys):
+        data = "data={kind: python, factory: 'small_models:batches', kwargs: {count: 1, error: x}}"
+        assert compare("--dry-run", "--set", data) == 0
+        assert "an unknown number of batches" in capsys.readouterr().out
+        assert compare("--set", data) == 1
+
+    def test_block_size(self, folder, capsys):
+        assert compare("--dry-run", "--set", "block_size=batch") == 0
+        assert capsys.readouterr().out.endswith("; one block a batch\n")
+
+    def test_json(self, folder, capsys):
+        assert compare("--dry-run", "--json", "--set", "layers_b='0'") == 0
+        content = json.loads(capsys.readouterr().out)
+        assert content["block_size"] == 2048
+        assert content["row_bytes"] == 4 * (6 + 3 + 6)
+        assert [layer["name"] for layer in content["sides"][1]["layers"]] == ["0"]
+
+    def test_an_existing_result_is_no_obstacle(self, folder, capsys):
+        assert compare() == 0
+        assert compare("--dry-run") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "line"),
+    [
+        ("output.x=1", 2, "--set 'output.x=1': output is 'result', not a mapping or list"),
+        ("dta=1", 2, "c.yaml: dta: unknown key, did you mean 'data'?"),
+        ("data.path=no.npz", 2, "c.yaml: data.path: no file 'no.npz' in "),
+        ("data={kind: text, path: t.txt}", 2, "c.yaml: data.path: cannot read 't.txt': No such"),
+        ("model_a.factory=small_model:perceptron", 2, "c.yaml: model_a.factory: no module 'small_"),
+        ("model_a.factory=small_models:perception", 2, "c.yaml: model_a.factory: module 'small_mo"),
+        ("model_a.factory=small_models:number", 2, "c.yaml: model_a.kwargs: 'small_models:number'"),
+        ("model_a.kwargs={}", 2, "c.yaml: model_a.kwargs: 'small_models:perceptron' cannot be"),
+        ("model_b.weights=no.pt", 2, "c.yaml: model_b.weights: no file 'no.pt' in "),
+        ("model_b={kind: transformers, path: ./no/run}", 2, "c.yaml: model_b.path: no folder "),
+        ("forward=small_models:frward", 2, "c.yaml: forward.factory: module 'small_models' has no"),
+        ("layers_a=layerx.*", 2, "c.yaml: no layer of model A (Sequential) matches 'layerx.*'."),
+        ("measures=[cka, cka]", 2, "c.yaml: measures: two of them would write 'cka'."),
+        ("block_size=3", 2, "c.yaml: block_size: CKA (linear, debiased) needs at least 4 samples"),
+        ("max_samples=3", 1, "NotEnoughSamplesError: the data has 3 rows; "),
+        ("on_nonfinite=drop", 2, "c.yaml: on_nonfinite='drop' is not available in this version"),
+    ],
+)  # fmt: skip
+def test_one_line_for_what_is_wrong(folder, capsys, change, code, line):
+    assert compare("--set", change) == code
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith(line)
+    assert error.count("\n") == 1
+    assert not (folder / "result").exists()
+
+
+def test_missing_weights(folder, capsys):
+    from safetensors.torch import save_file
+
+    save_file({"0.weight": torch.zeros(6, 4)}, "b.safetensors")
+    assert compare("--set", "model_b.weights=b.safetensors") == 1
+    line = "MissingWeightsError: 'b.safetensors' has no weights for 3 parameters of Sequential ("
+    assert capsys.readouterr().err.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        ("interrupt", 130, "interrupted\n"),
+        ("other", 1, "RuntimeError: the disk is gone (-v shows where)\n"),
+    ],
+)
+def test_data_that_fails_half_way(folder, capsys, error, code, line):
+    kwargs = f"{{count: 3, error: {error}}}"
+    data = f"data={{kind: python, factory: 'small_models:batches', kwargs: {kwargs}}}"
+    assert compare("--set", data) == code
+    assert capsys.readouterr().err == line
+    assert sorted(path.name for path in folder.glob("*result*")) == []

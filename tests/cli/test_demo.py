@@ -1,0 +1,114 @@
+"""The demo, with a training of a few steps; the whole of it runs where a test is marked slow."""
+
+import json
+
+import pytest
+import torch
+
+from hooksim import Comparison
+from hooksim.cli.demo import demonstrate, match_table
+from hooksim.cli.main import main
+from hooksim.cli.training import CHECKPOINTS, train_digits
+from hooksim.errors import HooksimError
+from hooksim.loading import load_model
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "demo"
+    return out, demonstrate(out, checkpoints=(1, 3))
+
+
+def test_what_it_leaves(demo):
+    out, results = demo
+    assert [path.name for path in results] == ["seed-0-vs-seed-1", "early-vs-late"]
+    for seed in (0, 1):
+        steps = sorted(path.name for path in (out / f"seed-{seed}").iterdir())
+        assert steps == ["checkpoint-1", "checkpoint-3"]
+    for path in results:
+        assert (path / "cka.png").read_bytes().startswith(b"\x89PNG")
+        result = Comparison.load(path)
+        assert result.n_samples == 450
+        assert result["cka"].layers_a == [f"vit.layers.{index}" for index in range(4)]
+
+
+def test_early_is_compared_with_late(demo):
+    out, [_, early_vs_late] = demo
+    early, late = (load_model(out / "seed-0" / f"checkpoint-{step}").model for step in (1, 3))
+    assert not torch.equal(early.classifier.weight, late.classifier.weight)
+    diagonal = Comparison.load(early_vs_late)["cka"].values.diagonal()
+    assert (diagonal > 0.9).all()
+    assert (diagonal < 1).all()
+
+
+def test_it_replaces_its_own_and_leaves_the_rest(demo, monkeypatch):
+    monkeypatch.setattr("hooksim.cli.demo._compare", lambda out, *_checkpoints: out)
+    out, _ = demo
+    before = load_model(out / "seed-1" / "checkpoint-3").model
+    (out / "notes.txt").write_text("mine")
+    demonstrate(out, checkpoints=(2, 3))
+    assert (out / "notes.txt").read_text() == "mine"
+    steps = sorted(path.name for path in (out / "seed-1").iterdir())
+    assert steps == ["checkpoint-2", "checkpoint-3"]
+    after = load_model(out / "seed-1" / "checkpoint-3").model
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=0, msg=name)
+
+
+def test_seeds_differ_and_the_random_state_is_left_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train_digits(tmp_path / "a", seed=0, checkpoints=[1])
+    train_digits(tmp_path / "b", seed=1, checkpoints=[1])
+    assert torch.equal(torch.rand(3), expected)
+    a, b = (load_model(tmp_path / name / "checkpoint-1").model for name in "ab")
+    assert not torch.equal(a.vit.layers[0].mlp.fc1.weight, b.vit.layers[0].mlp.fc1.weight)
+
+
+def test_the_table_shows_each_layer_with_its_match(demo):
+    _, [path, _] = demo
+    result = Comparison.load(path)
+    lines = match_table(result).splitlines()
+    assert lines[0] == "cka: layer of A, closest layer of B"
+    assert len(lines) == 3 * (1 + 4)
+    match = result["cka"].best_match("a")[0]
+    line = f"  vit.layers.0  {match.best}  {match.value:6.3f} +- {match.stderr:.3f}"
+    assert lines[1] == line + ("" if match.decided else " ~")
+
+
+@pytest.mark.parametrize("way", ["folder", "file"])
+def test_what_no_demo_wrote_stays(tmp_path, capsys, way):
+    out = tmp_path / "out"
+    if way == "folder":
+        out.mkdir()
+        (out / "thesis.txt").write_text("years of work")
+        words = f"--out: '{out}' holds files that no demo wrote; name another\n"
+    else:
+        out.write_text("years of work")
+        words = f"--out: '{out}' is a file; a folder is needed\n"
+    assert main(["demo", "--out", str(out)]) == 2
+    assert capsys.readouterr() == ("", words)
+
+
+def test_without_scikit_learn(tmp_path, capsys, monkeypatch):
+    def missing(*_arguments):
+        raise HooksimError("scikit-learn is not installed: pip install 'hooksim[demo]'")
+
+    monkeypatch.setattr("hooksim.cli.training.read_digits", missing)
+    assert main(["demo", "--out", str(tmp_path / "out")]) == 1
+    assert "pip install 'hooksim[demo]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_whole_of_it(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    out, error = capsys.readouterr()
+    assert out.splitlines() == [
+        str(tmp_path / "seed-0-vs-seed-1"),
+        str(tmp_path / "early-vs-late"),
+    ]
+    record = json.loads((tmp_path / "demo.json").read_text())
+    assert record["checkpoints"] == list(CHECKPOINTS)
+    assert min(record["accuracy"].values()) >= 0.93
+    assert "accuracy on unseen digits: 0.9" in error

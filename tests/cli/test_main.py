@@ -1,0 +1,119 @@
+"""Exit codes, one line for every error, what goes where."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from hooksim.cli.main import main
+from hooksim.errors import HooksimError
+
+
+@pytest.fixture
+def failing(folder, monkeypatch):
+    """`hooksim layers x`, which ends as the test says."""
+
+    def fails_with(error):
+        def run(_options):
+            raise error
+
+        monkeypatch.setattr("hooksim.cli.layers.run", run)
+
+    return fails_with
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (HooksimError("something"), 1, "HooksimError: something\n"),
+        (RuntimeError("one\ntwo"), 1, "RuntimeError: one (-v shows where)\n"),
+        (RuntimeError(), 1, "RuntimeError: RuntimeError (-v shows where)\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_one_line_and_the_code(failing, capsys, error, code, line):
+    failing(error)
+    assert main(["layers", "x"]) == code
+    assert capsys.readouterr() == ("", line)
+
+
+def test_the_traceback_is_there_when_asked_for(failing, capsys):
+    failing(RuntimeError("one"))
+    assert main(["layers", "x", "-v"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback (most recent call last)")
+    assert error.endswith("RuntimeError: one (-v shows where)\n")
+
+
+def test_sigterm(folder, monkeypatch, capsys):
+    put_away = []
+
+    def run(_options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            put_away.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("hooksim.cli.layers.run", run)
+    assert main(["layers", "x"]) == 143
+    assert capsys.readouterr() == ("", "terminated\n")
+    assert put_away == [True]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "hooksim: the following arguments are required: COMMAND; see hooksim --help"),
+        (["compar"], ", did you mean 'compare'; see hooksim --help"),
+        (["compare"], "hooksim compare: the following arguments are required: CONFIG"),
+        (["compare", "c.yaml", "--overwrit", "x"], "unrecognized arguments: x"),
+        (["compare", "c.yaml", "--resume"], "unrecognized arguments: --resume"),
+        (["layers", "a", "b"], "unrecognized arguments: b"),
+    ],
+)
+def test_wrong_usage_is_one_line(folder, capsys, words, line):
+    assert main(words) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert line in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["compare", "--help"]])
+def test_what_is_asked_for_is_no_error(capsys, words):
+    assert main(words) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_log_is_as_before(folder, capsys):
+    logger = logging.getLogger("hooksim")
+    before = logger.level, list(logger.handlers)
+    main(["layers", "nowhere/at/all"])
+    assert (logger.level, logger.handlers) == before
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["torch", "transformers", "matplotlib", "pandas", "pydantic", "yaml", "sklearn"]
+    program = (
+        "import sys; from hooksim.cli.main import main; code = main(['--help']); "
+        f"sys.exit(code or str([name for name in {heavy} if name in sys.modules] or ''))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == ""
+    assert "compare" in done.stdout
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "hooksim", "nothing"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("hooksim: argument COMMAND: invalid choice: 'nothing'")
