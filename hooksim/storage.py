@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from hooksim.errors import ConfigError
 
-__all__ = ["write_folder"]
+__all__ = ["refuse_to_replace", "write_folder"]
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def write_folder(
         ConfigError: Something stands there and may not be replaced.
     """
     target = Path(path).expanduser().resolve()
-    _refuse(target, overwrite, objection)
+    refuse_to_replace(path, overwrite=overwrite, objection=objection)
     temporary = target.parent / f".hooksim-{uuid4().hex}.tmp"
     parked = temporary.with_suffix(".old")
     try:
@@ -44,7 +44,7 @@ def write_folder(
         yield temporary
         _flush(temporary)
         # Writing takes a while: somebody else may have been there.
-        _refuse(target, overwrite, objection)
+        refuse_to_replace(path, overwrite=overwrite, objection=objection)
         _put(temporary, target, parked)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -52,21 +52,33 @@ def write_folder(
             shutil.rmtree(parked, ignore_errors=True)
 
 
-def _refuse(target: Path, overwrite: bool, objection: Callable[[Path], str | None]) -> None:
-    """Raise if what stands at the target must stay."""
+def refuse_to_replace(
+    path: str | os.PathLike[str], *, overwrite: bool, objection: Callable[[Path], str | None]
+) -> None:
+    """Raise if what stands at a path must stay; `write_folder` asks the same before it writes.
+
+    Args:
+        path: Where a folder shall stand.
+        overwrite: Replace what stands there.
+        objection: Asked about the folder that would be replaced: why it must not be, or None.
+
+    Raises:
+        ConfigError: Something stands there and may not be replaced.
+    """
+    target = Path(path).expanduser().resolve()
     if target.is_dir():
         if not any(target.iterdir()):
             return
         reason = objection(target)
         if reason is not None:
-            raise ConfigError(f"'{target}' {reason}: it is not replaced. Choose another folder.")
+            raise ConfigError(f"'{path}' {reason}: it is not replaced. Choose another folder.")
         if not overwrite:
             raise ConfigError(
-                f"'{target}' already holds a result. Choose another folder, or pass overwrite=True "
+                f"'{path}' already holds a result. Choose another folder, or pass overwrite=True "
                 "(--overwrite) to replace it."
             )
     elif target.exists():
-        raise ConfigError(f"'{target}' is a file: a folder is needed. Choose another name.")
+        raise ConfigError(f"'{path}' is a file: a folder is needed. Choose another name.")
 
 
 def _flush(folder: Path) -> None:

@@ -69,26 +69,17 @@ def run(options: argparse.Namespace) -> None:
 
 def _output(config: "ConfigFile", options: argparse.Namespace) -> Path:
     """Return the folder of the result; one that may not be written is refused before any work."""
-    from hooksim.results import Comparison
+    from hooksim.results import check_target
 
     key = f"{config.path}: output" if options.out is None else "--out"
     chosen = options.out or config.keys.output
     if chosen is None:
         raise ConfigError(f"{key}: missing; give it in the file or as --out")
     out = Path(chosen).expanduser()
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{key}: {str(out)!r} is a file; a folder is needed")
-    if out.is_dir() and any(out.iterdir()):
-        if not options.overwrite:
-            raise ConfigError(
-                f"{key}: {str(out)!r} exists; --overwrite replaces a result, --out names another"
-            )
-        try:
-            Comparison.load(out)
-        except Exception as error:
-            raise ConfigError(
-                f"{key}: {str(out)!r} holds no result and is not overwritten"
-            ) from error
+    try:
+        check_target(out, overwrite=options.overwrite)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
     return out
 
 

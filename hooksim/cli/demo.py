@@ -105,8 +105,8 @@ def match_table(result: "Comparison") -> str:
             f"{match.value:6.3f} +- {match.stderr:.3f}{'' if match.decided else ' ~'}"
             for match in matches
         ]
-        tables.append("\n".join([f"{key}: layer of A, closest layer of B", *lines]))
-    return "\n".join(tables)
+        tables.append("\n".join([f"{key}: layer of A, closest layer of B, value", *lines]))
+    return "\n".join([*tables, "~ not told apart from the next best, by their standard errors"])
 
 
 def _claim(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ def train_digits(
 ) -> float:
     """Train one small vision transformer and keep checkpoints in the Hugging Face format.
 
-    The same seed gives the same weights on the same machine; torch's own random state is left as
-    it was.
+    The same seed gives the same weights however many cores there are; torch's own random state and
+    number of threads are left as they were.
 
     Args:
         folder: Where `checkpoint-10`, `checkpoint-30`, ... go; those of an earlier training there
@@ -49,7 +50,7 @@ def train_digits(
     train, test = read_digits("train"), read_digits("test")
     for old in Path(folder).glob("checkpoint-*"):
         shutil.rmtree(old)
-    with torch.random.fork_rng(devices=[]), transformers_messages_off():
+    with torch.random.fork_rng(devices=[]), _one_thread(), transformers_messages_off():
         torch.manual_seed(seed)
         model = _new_model()
         for step in _steps(model, train, checkpoints[-1]):
@@ -57,6 +58,19 @@ def train_digits(
                 model.save_pretrained(Path(folder) / f"checkpoint-{step}")
                 _log.debug("seed %d, step %d: accuracy %.3f", seed, step, _accuracy(model, test))
     return _accuracy(model, test)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: for matrices this small a second one costs more than it gives."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _new_model() -> "ViTForImageClassification":

@@ -12,18 +12,31 @@ from torch import Tensor
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.results.matrix import Meaning, SimilarityMatrix
 from hooksim.results.tables import file_stems, write_table
-from hooksim.storage import write_folder
+from hooksim.storage import refuse_to_replace, write_folder
 
 if TYPE_CHECKING:
     from hooksim.results.comparison import Comparison
 
-__all__ = ["load_parts", "save_comparison"]
+__all__ = ["check_target", "load_parts", "save_comparison"]
 
 _FORMAT = "hooksim comparison"
 _SCHEMA = 1
 _TENSORS, _METADATA = "matrices.safetensors", "metadata.json"
 # What other parts of hooksim may add to a saved result.
 _ADDED = {"report.html", "config.yaml"}
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse a folder that `Comparison.save` would refuse, before the work is done.
+
+    Args:
+        path: Where a result shall be saved.
+        overwrite: Replace a result that stands there.
+
+    Raises:
+        ConfigError: Something stands there that may not be replaced.
+    """
+    refuse_to_replace(path, overwrite=overwrite, objection=_objection)
 
 
 def save_comparison(

@@ -109,7 +109,8 @@ class TestOutput:
         assert compare(*broken) == 2
         assert capsys.readouterr() == (
             "",
-            "c.yaml: output: 'result' exists; --overwrite replaces a result, --out names another\n",
+            "c.yaml: output: 'result' already holds a result. Choose another folder, or pass "
+            "overwrite=True (--overwrite) to replace it.\n",
         )
 
     def test_overwrite_and_out(self, folder, capsys):
@@ -127,12 +128,21 @@ class TestOutput:
         assert capsys.readouterr().err.startswith("c.yaml: output: 'result' ")
         assert (folder / "result" / "thesis.txt").read_text() == "years of work"
 
+    def test_a_result_with_other_files_is_refused_before_any_work(self, folder, capsys):
+        assert compare() == 0
+        (folder / "result" / "thesis.txt").write_text("years of work")
+        capsys.readouterr()
+        broken = ["--set", "model_a.factory=small_models:gone"]
+        assert compare("--overwrite", *broken) == 2
+        assert "files that are not part of the result ('thesis.txt')" in capsys.readouterr().err
+
     def test_a_file_in_the_way(self, folder, capsys):
         (folder / "result").write_text("")
         assert compare("--overwrite") == 2
-        assert capsys.readouterr().err == "c.yaml: output: 'result' is a file; a folder is needed\n"
+        words = "is a file: a folder is needed. Choose another name.\n"
+        assert capsys.readouterr().err == f"c.yaml: output: 'result' {words}"
         assert compare("--out", "c.yaml") == 2
-        assert capsys.readouterr().err == "--out: 'c.yaml' is a file; a folder is needed\n"
+        assert capsys.readouterr().err == f"--out: 'c.yaml' {words}"
 
     def test_no_output_at_all(self, folder, capsys):
         assert compare("--set", "output=null") == 2

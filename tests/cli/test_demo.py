@@ -70,8 +70,9 @@ def test_the_table_shows_each_layer_with_its_match(demo):
     _, [path, _] = demo
     result = Comparison.load(path)
     lines = match_table(result).splitlines()
-    assert lines[0] == "cka: layer of A, closest layer of B"
-    assert len(lines) == 3 * (1 + 4)
+    assert lines[0] == "cka: layer of A, closest layer of B, value"
+    assert len(lines) == 3 * (1 + 4) + 1
+    assert lines[-1].startswith("~ ")
     match = result["cka"].best_match("a")[0]
     line = f"  vit.layers.0  {match.best}  {match.value:6.3f} +- {match.stderr:.3f}"
     assert lines[1] == line + ("" if match.decided else " ~")
