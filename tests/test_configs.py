@@ -1,14 +1,20 @@
 """The example configurations run as they are, from a folder that holds nothing but them."""
 
+import itertools
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
+from transformers import ViTForImageClassification
 
 from hooksim import Comparison
+from hooksim.cli.digits import read_digits
 from hooksim.cli.main import main
 from hooksim.cli.training import train_digits
+from tests import reference
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -51,6 +57,46 @@ def test_digits(checkpoints, place):
     assert result.n_samples == 450
     assert result["cka"].values.shape == (4, 4)
     assert result["information_imbalance_a_to_b"].stderr.isfinite().all()
+
+
+def rows_by_hand(folder: Path) -> list[np.ndarray]:
+    """Mean over tokens of every block's output, from a plain run of the model."""
+    model = ViTForImageClassification.from_pretrained(folder).eval()
+    found = []
+    for images in read_digits("test", "shuffled").images.split(128):
+        kept = []
+        handles = [
+            block.register_forward_hook(
+                lambda _m, _i, out, to=kept: to.append(out.double().mean(1))
+            )
+            for block in model.vit.layers
+        ]
+        with torch.no_grad():
+            model(pixel_values=images)
+        for handle in handles:
+            handle.remove()
+        found.append(kept)
+    return [torch.cat(parts).numpy() for parts in zip(*found, strict=True)]
+
+
+def test_every_value_is_that_of_a_float64_reference(checkpoints, place):
+    shutil.copytree(checkpoints, "runs/demo")
+    assert main(["compare", "configs/digits.yaml"]) == 0
+    result = Comparison.load("runs/digits")
+    a, b = (rows_by_hand(Path(f"runs/demo/seed-0/checkpoint-{step}")) for step in (10, 300))
+    n = len(a[0])
+    weights, ranks = (
+        [[kind(rows) for rows in side] for side in (a, b)]
+        for kind in (reference.neighbour_weights, reference.mid_ranks)
+    )
+    for i, j in itertools.product(range(4), range(4)):
+        expected = {
+            "cka": reference.cka(a[i], b[j]),
+            "information_imbalance_a_to_b": 2 * (weights[0][i] * ranks[1][j]).sum() / n**2,
+            "information_imbalance_b_to_a": 2 * (weights[1][j] * ranks[0][i]).sum() / n**2,
+        }
+        for key, value in expected.items():
+            assert result[key].values[i, j].item() == pytest.approx(value, abs=1e-4), (key, i, j)
 
 
 def test_seeds(checkpoints, place):
