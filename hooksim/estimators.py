@@ -6,7 +6,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 
-from hooksim.functional.cka import check_kernel, cka_ratio, linear_hsic
+from hooksim.functional.cka import check_kernel, linear_cka
 from hooksim.functional.information_imbalance import check_neighbours, imbalance_both_ways
 from hooksim.functional.inputs import check_pair, result_dtype
 
@@ -72,7 +72,7 @@ class CkaEstimator(TensorDictModuleBase):
         """Add the value to `tensordict` and return it."""
         x, y = (tensordict[key] for key in self.in_keys)
         check_pair(x, y, str(self.in_keys[0]), str(self.in_keys[1]))
-        value = cka_ratio(*linear_hsic(x, y, self.debiased), eps=self.eps)
+        value = linear_cka(x, y, self.debiased, self.eps)
         return tensordict.set(self.out_keys[0], value.to(result_dtype(x, y)))
 
     def __repr__(self) -> str:

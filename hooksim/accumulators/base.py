@@ -1,7 +1,8 @@
 """The contract of all accumulators, and the one way a block gets into them."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -14,10 +15,18 @@ from hooksim.errors import ConfigError, NonFiniteError, Note, NotEnoughSamplesEr
 from hooksim.functional.inputs import check_pair
 from hooksim.functional.precision import full_precision
 
-__all__ = ["Accumulator", "Estimate", "SideNames", "SidePair", "accumulate", "combined"]
+__all__ = [
+    "Accumulator",
+    "BlockSums",
+    "Estimate",
+    "SideNames",
+    "SidePair",
+    "accumulate",
+    "combined",
+]
 
 
-_SETTING = "options."  # prefix of what is not a sum in a state
+_OPTIONS = "options"  # the one entry of a state that is not a sum
 
 
 class Estimate(NamedTuple):
@@ -67,6 +76,26 @@ class SideNames(NamedTuple):
         return f"layer {self.layers[layer]!r} of {self.title}"
 
 
+class BlockSums(ABC):
+    """What one accumulator takes of one block; nothing reaches the accumulator before `end`."""
+
+    @abstractmethod
+    def strip(self, strip: Strip) -> None:
+        """Take the next strip of the block."""
+
+    def counts(self) -> Tensor | None:
+        """Integers that `end` wants to know on the host, `(m,)`; None by default."""
+        return None
+
+    @abstractmethod
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's sums, in the form of the accumulator's state.
+
+        Args:
+            counts: What `counts` gave, as numbers.
+        """
+
+
 class Accumulator(ABC):
     """Running sums over blocks, for a list of pairs of sides.
 
@@ -95,27 +124,12 @@ class Accumulator(ABC):
         """The fewest samples that a block may have."""
 
     @abstractmethod
-    def options(self) -> dict[str, float]:
-        """What two accumulators must have in common to be merged."""
+    def options(self) -> dict[str, Any]:
+        """What two accumulators must have in common to be merged; plain data."""
 
     @abstractmethod
-    def begin(self, block: Block) -> None:
-        """Prepare for the strips of a block; nothing reaches the state before `end`."""
-
-    def strip(self, strip: Strip) -> None:  # noqa: B027 - some need no strips
-        """Take the next strip of the block."""
-
-    def counts(self) -> Tensor:
-        """Counts that `end` wants to know on the host, one dimension; none by default."""
-        return torch.zeros(0, dtype=torch.int64)
-
-    @abstractmethod
-    def end(self, counts: Sequence[int]) -> None:
-        """Add the block's sums to the state.
-
-        Args:
-            counts: What `counts` gave, as numbers.
-        """
+    def begin(self, block: Block) -> BlockSums:
+        """What takes the strips of a block for this accumulator."""
 
     @abstractmethod
     def compute(self, pair: int = 0) -> Any:
@@ -144,14 +158,10 @@ class Accumulator(ABC):
                 before.
             NotEnoughSamplesError: Fewer samples than the measure needs.
             NonFiniteError: A row holds NaN or infinity.
+            ConfigError: Complex numbers, two devices, or pairs of more than two sides.
         """
         sides = [list(rows_a), list(rows_b)]
-        _check_rows(sides, self.minimum)
-        if any(pair.aligned for pair in self.pairs) and len(sides[0]) != len(sides[1]):
-            raise ShapeError(
-                f"aligned pairs: {len(sides[0])} layers of rows_a, {len(sides[1])} of rows_b. "
-                "Give the same layers on both sides, in the same order."
-            )
+        _check_rows(sides, self.pairs, self.minimum)
         n = sides[0][0].shape[0]
         piece = Piece(sides, None, n, Origin(0, 0, n))
         names = [
@@ -171,9 +181,13 @@ class Accumulator(ABC):
             ConfigError: The other one has other options or pairs.
             ShapeError: The other one has seen other layers.
         """
-        mine, theirs = ((type(each).__name__, each.options(), each.pairs) for each in (self, other))
-        if mine != theirs:
-            raise ConfigError(f"merge: expected {mine}, got {theirs}.")
+        if not isinstance(other, type(self)) or other._settings() != self._settings():
+            got = repr(other)
+            if isinstance(other, Accumulator):
+                got = f"{type(other).__name__} {other._settings()}"
+            raise ConfigError(
+                f"merge: expected {type(self).__name__} {self._settings()}, got {got}."
+            )
         self._add(other._state)
         return self
 
@@ -187,36 +201,36 @@ class Accumulator(ABC):
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The sums, by dotted name, and the options; copies, to be saved or sent."""
+        """The sums, by dotted name, and the options as the bytes of JSON; copies, to be saved."""
         state = self._state.flatten_keys(".")
-        return self._settings() | {str(key): value.clone() for key, value in state.items()}
+        settings = torch.tensor(list(self._settings().encode()), dtype=torch.uint8)
+        return {_OPTIONS: settings} | {str(key): value.clone() for key, value in state.items()}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> Self:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Self:
         """Take over the sums of `state_dict()`.
 
         Returns:
             Itself.
 
         Raises:
-            ConfigError: They were taken with other options or pairs.
+            ConfigError: They were taken with other options or pairs, or some are missing.
         """
-        mine = {key: value.tolist() for key, value in self._settings().items()}
-        given = {key: value.tolist() for key, value in state.items() if key.startswith(_SETTING)}
-        if given != mine:
-            raise ConfigError(f"state: expected options {mine}, got {given}.")
-        sums = {key: value.clone() for key, value in state.items() if key not in mine}
-        self._state = TensorDict(sums).unflatten_keys(".")
+        given = bytes(state[_OPTIONS].tolist()).decode() if _OPTIONS in state else "none"
+        if given != self._settings():
+            raise ConfigError(f"state: expected options {self._settings()}, got {given}.")
+        sums = {key: value.clone() for key, value in state.items() if key != _OPTIONS}
+        before, self._state = self._state, TensorDict(sums).unflatten_keys(".")
+        try:
+            for pair in range(len(self.pairs) if sums else 0):
+                self.compute(pair)
+        except (KeyError, RuntimeError) as error:
+            self._state = before
+            raise ConfigError(f"state: the sums do not fit each other ({error}).") from error
         return self
 
-    def _settings(self) -> dict[str, Tensor]:
-        """The options and pairs, as entries of the state."""
-        settings: dict[str, Any] = self.options() | {
-            "pairs": [list(map(int, pair)) for pair in self.pairs]
-        }
-        return {
-            _SETTING + key: torch.tensor(value, dtype=torch.float64)
-            for key, value in settings.items()
-        }
+    def _settings(self) -> str:
+        """Options and pairs as JSON."""
+        return json.dumps(self.options() | {"pairs": self.pairs}, sort_keys=True)
 
     def _add(self, state: TensorDict) -> None:
         """Add sums to the state without keeping hold of them."""
@@ -255,10 +269,17 @@ def combined(state: TensorDict, other: TensorDict) -> TensorDict:
     return TensorDict() if joined is None else joined
 
 
-def _check_rows(sides: Sequence[Sequence[Tensor]], minimum: int) -> None:
-    """Refuse layers of other sample counts, no layers, or too few samples."""
+def _check_rows(sides: Sequence[Sequence[Tensor]], pairs: Sequence[SidePair], minimum: int) -> None:
+    """Refuse layers of other sample counts, no layers, too few samples, or sides not given."""
     if not all(sides):
         raise ShapeError("rows: expected at least one layer on each side, got none.")
+    if any(side not in (0, 1) for pair in pairs for side in pair[:2]):
+        raise ConfigError(f"update: expected pairs of sides 0 and 1, got {list(pairs)}.")
+    if any(pair.aligned for pair in pairs) and len(sides[0]) != len(sides[1]):
+        raise ShapeError(
+            f"aligned pairs: {len(sides[0])} layers of rows_a, {len(sides[1])} of rows_b. "
+            "Give the same layers on both sides, in the same order."
+        )
     for label, side in zip("ab", sides, strict=True):
         for index, rows in enumerate(side):
             if rows.ndim != 2:
@@ -271,6 +292,7 @@ def _check_rows(sides: Sequence[Sequence[Tensor]], minimum: int) -> None:
         raise NotEnoughSamplesError(f"rows: expected at least {minimum} samples, got {n}.")
 
 
+@torch.no_grad()
 @full_precision()
 def accumulate(
     accumulators: Sequence[Accumulator], block: Block, names: Sequence[SideNames]
@@ -285,17 +307,17 @@ def accumulate(
     Raises:
         NonFiniteError: A row holds NaN or infinity; the accumulators are as before.
     """
-    for accumulator in accumulators:
-        accumulator.begin(block)
+    sums = [accumulator.begin(block) for accumulator in accumulators]
     for strip in block.strips():
-        for accumulator in accumulators:
-            accumulator.strip(strip)
-    wanted = [accumulator.counts().to(block.device) for accumulator in accumulators]
-    bad, *counts = read_counts([block.non_finite(), *wanted])
+        for each in sums:
+            each.strip(strip)
+    wanted = [each.counts() for each in sums]
+    bad, *found = read_counts([block.non_finite(), *(each for each in wanted if each is not None)])
     if any(bad):
         _refuse_non_finite(block, bad, names)
-    for accumulator, numbers in zip(accumulators, counts, strict=True):
-        accumulator.end(numbers)
+    numbers = iter(found)
+    for accumulator, each, asked in zip(accumulators, sums, wanted, strict=True):
+        accumulator._add(each.end([] if asked is None else next(numbers)))
 
 
 def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNames]) -> None:

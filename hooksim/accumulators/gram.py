@@ -1,16 +1,24 @@
 """Sums for CKA and its standard error over kernel matrices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.accumulators.base import Accumulator, Estimate, SideNames, SidePair, combined
+from hooksim.accumulators.base import (
+    Accumulator,
+    BlockSums,
+    Estimate,
+    SideNames,
+    SidePair,
+    combined,
+)
 from hooksim.blocks.block import Block, Strip
 from hooksim.errors import Note
 from hooksim.functional.cka import check_kernel, cka_ratio
-from hooksim.functional.hsic import hsic_factor, minimum_samples, u_centred
+from hooksim.functional.hsic import hsic_factor, minimum_samples, noise_floor, u_centred
 
 __all__ = ["GramAccumulator"]
 
@@ -24,10 +32,11 @@ class GramAccumulator(Accumulator):
     CKA is the ratio of HSICs that are each summed over all blocks, never the mean of ratios.
 
     State:
-        n: `()`. sides.S.{h, h_h, peak}: `(layers of S,)`. pairs.A,B.{h, h_h, h_a, h_b, a_b}:
+        n: `()`. sides.S.{h, h_h, peak, floor}: `(layers of S,)`. pairs.A,B.{h, h_h, h_a, h_b, a_b}:
         `(layers of A, layers of B)`, or `(layers,)` for aligned pairs. All float64: sums over
         samples of the terms `h_i`, their products with each other and with those of the two layers
-        with themselves, and the largest term.
+        with themselves, the largest term, and what the rounding of the terms can add up to. The
+        squares keep rows of scale 1e-38 to 1e38.
 
     Args:
         debiased: With unbiased HSIC.
@@ -63,61 +72,13 @@ class GramAccumulator(Accumulator):
         """The fewest samples that a block may have."""
         return minimum_samples(self.debiased)
 
-    def options(self) -> dict[str, float]:
+    def options(self) -> dict[str, Any]:
         """What two accumulators must have in common to be merged."""
-        return {"debiased": float(self.debiased)}
+        return {"debiased": self.debiased, "kernel": self.kernel, "bandwidth": self.bandwidth}
 
-    def begin(self, block: Block) -> None:
-        """Prepare for the strips of a block."""
-        squares = block.scale.square()
-        factor = hsic_factor(block.n, self.debiased)
-        self._block = block
-        self._sums = TensorDict()
-        self._peak = torch.zeros_like(squares)
-        self._own_weight = factor * squares.square()
-        self._cross_weights = []
-        for pair in self.pairs:
-            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
-            self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
-        self._pending: list[Tensor] | None = None
-
-    def strip(self, strip: Strip) -> None:
-        """Take the terms `h_i` of the strip's samples, of all layers and pairs."""
-        block = self._block
-        kernel = strip.kernel
-        if self.debiased:
-            kernel = u_centred(kernel, -strip.norms, strip.start)
-        own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
-        terms = [own]
-        for pair, weight in zip(self.pairs, self._cross_weights, strict=True):
-            terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
-        self._peak = torch.maximum(self._peak, own.amax(0))
-        if block.groups is None:
-            self._fold(terms)
-            return
-        # Tokens of one sequence are not independent: their terms are summed before squaring.
-        if self._pending is None:
-            self._pending = [term.new_zeros((block.n, *term.shape[1:])) for term in terms]
-        groups = block.groups[strip.start : strip.stop]
-        for total, term in zip(self._pending, terms, strict=True):
-            total.index_add_(0, groups, term)
-
-    def end(self, counts: Sequence[int]) -> None:
-        """Add the block's sums to the state."""
-        if self._pending is not None:
-            self._fold(self._pending)
-        self._sums["n"] = self._own_weight.new_tensor(self._block.n)
-        for side in self.sides:
-            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
-        self._add(self._sums)
-        del (
-            self._block,
-            self._sums,
-            self._peak,
-            self._own_weight,
-            self._cross_weights,
-            self._pending,
-        )
+    def begin(self, block: Block) -> "_GramSums":
+        """What takes the strips of a block for this accumulator."""
+        return _GramSums(block, self.pairs, self.debiased)
 
     def compute(self, pair: int = 0) -> Estimate:
         """CKA of every pair of layers of one pair of sides.
@@ -139,7 +100,9 @@ class GramAccumulator(Accumulator):
         sums = self._state["pairs", f"{asked.a},{asked.b}"]
         n = self._state["n"]
         h_a, h_b = self._of_cells(asked, "h")
-        values = cka_ratio(sums["h"], h_a, h_b)
+        floor_a, floor_b = self._of_cells(asked, "floor")
+        defined = (h_a > floor_a) & (h_b > floor_b)
+        values = torch.where(defined, cka_ratio(sums["h"], h_a, h_b, floor=0.0), float("nan"))
         # u_i / 2 = h_xy / g - (CKA / 2) (h_xx / Hxx + h_yy / Hyy), squared and summed term by term.
         own_a, own_b, both = h_a / n, h_b / n, (h_a.sqrt() * h_b.sqrt()) / n
         squares_a, squares_b = self._of_cells(asked, "h_h")
@@ -170,6 +133,58 @@ class GramAccumulator(Accumulator):
         a, b = (self._state["sides", str(side), name] for side in pair[:2])
         return (a, b) if pair.aligned else (a[:, None], b[None, :])
 
+
+class _GramSums(BlockSums):
+    """The terms `h_i` of one block's samples, summed."""
+
+    def __init__(self, block: Block, pairs: Sequence[SidePair], debiased: bool) -> None:
+        squares = block.scale.square()
+        factor = hsic_factor(block.n, debiased)
+        self._block = block
+        self._pairs = pairs
+        self._sides = sorted({side for pair in pairs for side in pair[:2]})
+        self._debiased = debiased
+        self._sums = TensorDict()
+        self._peak = torch.zeros_like(squares)
+        self._own_weight = factor * squares.square()  # back to the layers' own scale
+        self._cross_weights = []
+        for pair in pairs:
+            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
+            self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
+        self._pending: list[Tensor] | None = None
+
+    def strip(self, strip: Strip) -> None:
+        """Take the terms of the strip's samples, of all layers and pairs."""
+        kernel = strip.kernel
+        if self._debiased:
+            kernel = u_centred(kernel, -strip.norms, strip.start)
+        own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
+        terms = [own]
+        for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
+            terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
+        self._peak = torch.maximum(self._peak, own.amax(0))
+        if self._block.groups is None:
+            self._fold(terms)
+            return
+        # Tokens of one sequence are not independent: their terms are summed before squaring.
+        if self._pending is None:
+            self._pending = [term.new_zeros((self._block.n, *term.shape[1:])) for term in terms]
+        groups = self._block.groups[strip.start : strip.stop]
+        for total, term in zip(self._pending, terms, strict=True):
+            total.index_add_(0, groups, term)
+
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's sums, in the form of the accumulator's state."""
+        if self._pending is not None:
+            self._fold(self._pending)
+        block = self._block
+        self._sums["n"] = block.scale.new_full((), block.n)
+        floor = block.n * noise_floor(block.norms.dtype) * block.scale**4
+        for side in self._sides:
+            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
+            self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
+        return self._sums
+
     def _expanded(self, side: int, values: Tensor) -> Tensor:
         """One side's layers of `values`, all stored layers first."""
         return self._block.expand(side, self._block.of_side(side, values))
@@ -188,13 +203,13 @@ class GramAccumulator(Accumulator):
     def _fold(self, terms: Sequence[Tensor]) -> None:
         """Add independent terms, own ones (units, stored layers) first, to the block's sums."""
         own, *crosses = terms
-        layers = {side: self._expanded(side, own.mT).mT for side in self.sides}
+        layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
         sides = {
             str(side): {"h": terms.sum(0), "h_h": terms.square().sum(0)}
             for side, terms in layers.items()
         }
         pairs = {}
-        for pair, cross in zip(self.pairs, crosses, strict=True):
+        for pair, cross in zip(self._pairs, crosses, strict=True):
             a, b = layers[pair.a], layers[pair.b]
             if not pair.aligned:
                 a, b = a[:, :, None], b[:, None, :]

@@ -1,13 +1,14 @@
 """Sums that tell whether the samples came sorted, by how far the blocks lie apart."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.accumulators.base import Accumulator, SideNames, SidePair
-from hooksim.blocks.block import Block
+from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
+from hooksim.blocks.block import Block, Strip
 from hooksim.errors import Note
 
 __all__ = ["OrderAccumulator"]
@@ -51,29 +52,13 @@ class OrderAccumulator(Accumulator):
         """The fewest samples that a block may have."""
         return 1
 
-    def options(self) -> dict[str, float]:
+    def options(self) -> dict[str, Any]:
         """What two accumulators must have in common to be merged."""
         return {}
 
-    def begin(self, block: Block) -> None:
-        """Take the block's means."""
-        self._sums = TensorDict(
-            {
-                "blocks": block.scale.new_ones(()),
-                "sides": {
-                    str(side): {
-                        str(layer): {**spread._asdict(), "between": torch.zeros_like(spread.within)}
-                        for layer, spread in enumerate(block.spreads(side))
-                    }
-                    for side in self.sides
-                },
-            }
-        )
-
-    def end(self, counts: Sequence[int]) -> None:
-        """Add the block's sums to the state."""
-        self._add(self._sums)
-        del self._sums
+    def begin(self, block: Block) -> "_OrderSums":
+        """What takes the means of a block for this accumulator."""
+        return _OrderSums(block, self.sides)
 
     def compute(self, pair: int = 0) -> Tensor:
         """The ratio F of every layer of side A of a pair, then of side B.
@@ -82,7 +67,8 @@ class OrderAccumulator(Accumulator):
             pair: Position in `pairs`.
 
         Returns:
-            `(layers of A + layers of B,)` float64; NaN for a single block, or where nothing varies.
+            `(layers of A + layers of B,)` float64; infinite where all variation is between the
+            blocks; NaN for a single block, or where nothing varies.
         """
         self._check_begun()
         a, b, _ = self.pairs[pair]
@@ -96,7 +82,7 @@ class OrderAccumulator(Accumulator):
         worst = max(
             (ratio, names[side].describe(layer))
             for side in self.sides
-            for layer, ratio in enumerate(self._ratios(side).nan_to_num(0.0).tolist())
+            for layer, ratio in enumerate(self._ratios(side).nan_to_num(0.0, torch.inf).tolist())
         )
         bound = _RATIO if blocks >= _FEW_BLOCKS else _RATIO_OF_FEW
         if blocks < 2 or worst[0] <= bound:
@@ -115,10 +101,9 @@ class OrderAccumulator(Accumulator):
         found = []
         for layer in range(len(layers.keys())):
             sums = layers[str(layer)]
-            between = sums["between"] / (blocks - 1)
+            between = sums["between"] / (blocks - 1)  # 0 / 0 for a single block
             found.append(between / (sums["within"] / (sums["samples"] - blocks)))
-        ratios = torch.stack(found)
-        return torch.where(ratios.isfinite(), ratios, float("nan")).cpu()
+        return torch.stack(found).cpu()
 
     def _add(self, state: TensorDict) -> None:
         """Merge co-moments: the shift between two means becomes a part of `between`."""
@@ -146,3 +131,25 @@ def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:
         "within": mine["within"] + theirs["within"],
         "between": mine["between"] + theirs["between"] + apart,
     }
+
+
+class _OrderSums(BlockSums):
+    """The mean of one block, and how far its samples lie from it; needs no strips."""
+
+    def __init__(self, block: Block, sides: Sequence[int]) -> None:
+        self._block = block
+        self._sides = sides
+
+    def strip(self, strip: Strip) -> None:
+        """Nothing is taken of a strip."""
+
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's co-moments, in the form of the accumulator's state."""
+        sides = {
+            str(side): {
+                str(layer): {**spread._asdict(), "between": torch.zeros_like(spread.within)}
+                for layer, spread in enumerate(self._block.spreads(side))
+            }
+            for side in self._sides
+        }
+        return TensorDict({"blocks": self._block.scale.new_ones(()), "sides": sides})

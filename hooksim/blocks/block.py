@@ -50,6 +50,10 @@ class Strip:
         """Position after the last row in the block."""
         return self.start + self.kernel.shape[-2]
 
+    def has(self, row: int) -> bool:
+        """Whether a row of the block is one of the strip's."""
+        return self.start <= row < self.stop
+
     @cached_property
     def distances(self) -> Distances:
         """Squared distances, `(layers, m, n)`, made once for all that ask."""
@@ -139,22 +143,28 @@ class Block:
         return torch.stack([(~layer.finite).sum() for layer in self.grams])
 
     @full_precision()
-    def _kernel_rows(self, start: int, stop: int) -> Tensor:
-        """Rows of the kernel matrices, `(layers, stop - start, n)`."""
+    def _kernel_rows(self, start: int, stop: int, layers: Sequence[int]) -> Tensor:
+        """Rows of the kernel matrices of some stored layers, `(layers, stop - start, n)`."""
         if self._kernels is not None:
-            return self._kernels[:, start:stop]
+            return self._kernels[layer_index(layers, self.device), start:stop]
         parts = []
-        for layer in self.grams:
+        for layer in (self.grams[index] for index in layers):
             if layer.kernel is not None:
                 parts.append(layer.kernel[start:stop])
             elif layer.rows is not None:
                 parts.append(layer.rows[start:stop] @ layer.rows.mT)
         return torch.stack([part.to(self.norms.dtype) for part in parts])
 
-    def strips(self) -> Iterator[Strip]:
-        """The kernel matrices of all layers, strip by strip in order."""
-        for start, stop in strip_bounds(self.n, len(self.grams) * self.n):
-            yield Strip(start, self._kernel_rows(start, stop), self.norms)
+    def strips(self, layers: Sequence[int] | None = None) -> Iterator[Strip]:
+        """The kernel matrices, strip by strip in order.
+
+        Args:
+            layers: Which stored layers, in the order of the strips' first axis; None for all.
+        """
+        chosen = range(len(self.grams)) if layers is None else layers
+        norms = self.norms[layer_index(chosen, self.device)]
+        for start, stop in strip_bounds(self.n, len(chosen) * self.n):
+            yield Strip(start, self._kernel_rows(start, stop, chosen), norms)
 
 
 def read_counts(counts: Sequence[Tensor]) -> list[list[int]]:

@@ -1,7 +1,6 @@
 """Cuts the rows that come batch by batch into blocks; owns those that are not in one yet."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
@@ -9,10 +8,10 @@ from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, layer_gram
-from hooksim.blocks.pieces import KernelMemory, Piece, block_of
-from hooksim.errors import Note, NotEnoughSamplesError
+from hooksim.blocks.pieces import GRAM_BUDGET, KernelMemory, Piece, block_of
+from hooksim.errors import ConfigError, Note, NotEnoughSamplesError
 
-__all__ = ["AUTO_SIZES", "BlockSize", "Blocker", "SideRows", "automatic_size"]
+__all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size"]
 
 BlockSize = int | Literal["batch", "auto"]
 
@@ -79,31 +78,28 @@ class Blocker:
         self._held: list[Piece] = []
         self._batches = 0
         self._joins = False
+        self._layers = 1  # distinct layers of all sides; known after the first batch
+        self._row_bytes = 0  # of one sample, the layers of the first batch so far
 
     @property
     def held(self) -> int:
         """Number of rows that are not in a block yet."""
         return sum(piece.origin.n for piece in self._held)
 
-    def reducer(
-        self, size: int, following: int | None, following_is_last: bool
-    ) -> Callable[[Tensor, Tensor | None], LayerGram] | None:
+    def reducer(self, joins_next: bool) -> Callable[[Tensor, Tensor | None], Any] | None:
         """What the hooks shall make of the rows of the coming batch.
 
         Args:
-            size: Samples of the batch.
-            following: Samples of the one after it; None where there is none.
-            following_is_last: Whether that one is the last.
+            joins_next: Whether the one after it is the last, and too small for a block of its own.
 
         Returns:
             None to keep rows, for blocks that span batches and for a last batch too small for a
             block of its own, with the one before it; else what makes their Gram matrix at once.
         """
-        small = following is not None and (2 * following < size or following < self._minimum)
-        self._joins = self._joins or (small and following_is_last)
-        if self.size != "batch" or self._joins:
+        self._joins = self._joins or joins_next
+        if self._joins or isinstance(self.size, int):
             return None
-        return partial(layer_gram, dtype=self._dtype)
+        return self._reduce if self.size == "batch" else self._reduce_unsettled
 
     def push(self, sides: Sequence[SideRows]) -> Iterator[Block]:
         """Take one batch of all sides and hand out the blocks that are full.
@@ -119,9 +115,9 @@ class Blocker:
             sides[0].items,
             Origin(self._batches, 0, sides[0].n),
         )
+        if not self._batches:
+            piece = self._settle(piece)
         self._batches += 1
-        if self.size == "auto":
-            self._choose(piece)
         self._held.append(piece)
         if self.size == "batch":
             if not self._joins:
@@ -144,17 +140,49 @@ class Blocker:
         yield self._cut(left - left // 2)
         yield self._cut(left // 2)
 
-    def _choose(self, piece: Piece) -> None:
-        """Settle the automatic size by the first batch's row widths."""
-        distinct = {id(rows): rows for side in piece.values for rows in side}
-        row_bytes = sum(rows.shape[1] * rows.itemsize for rows in distinct.values())
-        self.size = automatic_size(row_bytes)
+    def _reduce(self, rows: Tensor, groups: Tensor | None) -> LayerGram:
+        """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""
+        n = len(rows)
+        fits = self._layers * n * n * self._dtype.itemsize <= GRAM_BUDGET
+        return layer_gram(rows, groups, dtype=self._dtype, keep_rows=not fits)
+
+    def _reduce_unsettled(self, rows: Tensor, groups: Tensor | None) -> Tensor | LayerGram:
+        """Keep rows while they might fit a block; wide ones are not held for a whole batch."""
+        self._row_bytes += rows.shape[1] * rows.itemsize
+        if AUTO_SIZES[-1] * self._row_bytes <= ROW_BUDGET:
+            return rows.clone()
+        return self._reduce(rows, groups)
+
+    def _settle(self, piece: Piece) -> Piece:
+        """Settle the automatic size by the first batch, and what blocks of batches make of it."""
+        distinct = {id(value): value for side in piece.values for value in side}
+        self._layers = len(distinct)
+        if self.size == "auto":
+            rows = [value for value in distinct.values() if isinstance(value, Tensor)]
+            widths = sum(each.shape[1] * each.itemsize for each in rows)
+            self.size = automatic_size(max(widths, self._row_bytes))
+            self._check_automatic(piece.origin.n)
+        if self.size != "batch" or self._joins:
+            return piece
+        made = {
+            key: self._reduce(value, piece.groups) if isinstance(value, Tensor) else value
+            for key, value in distinct.items()
+        }
+        return piece._replace(values=[[made[id(value)] for value in side] for side in piece.values])
+
+    def _check_automatic(self, n: int) -> None:
+        """Say what the automatic size is, where that is no usual block."""
         if self.size == "batch":
             text = (
-                f"the rows of one sample take {row_bytes:,} bytes, so every batch is a block of "
-                f"its own (n = {piece.origin.n}); larger batches make finer estimates"
+                "the rows of one sample are so wide that every batch is a block of its own "
+                f"(n = {n}); larger batches make finer estimates"
             )
             self.notes.append(Note("batch_blocks", text))
+        elif int(self.size) < self._minimum:
+            raise ConfigError(
+                f"block_size='auto' makes blocks of {self.size} here; {self._needs} needs at least "
+                f"{self._minimum}. Give block_size={self._minimum} or more."
+            )
 
     def _cut(self, n: int) -> Block:
         """Make a block of the first `n` rows held."""

@@ -36,7 +36,7 @@ class LayerGram(NamedTuple):
     Attributes:
         kernel: `(n, n)` inner products of the centred, scaled rows; None where over budget.
         rows: `(n, d)` those rows; None where the kernel is there.
-        norms: `(n,)` squared norms of those rows.
+        norms: `(n,)` squared norms of those rows; where there is a kernel its diagonal, a view.
         scale: `()` float64, what the rows were divided by; 0 where they are constant.
         finite: `(n,)` bool, False for rows with NaN or infinity.
         spread: For the check of the samples' order.
@@ -82,6 +82,7 @@ def _spread(centred: Centred, groups: Tensor | None) -> Spread:
     )
 
 
+@torch.no_grad()
 @full_precision()
 def layer_gram(
     rows: Tensor,

@@ -9,7 +9,7 @@ from torch import Tensor
 from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, layer_gram, statistics_device
 
-__all__ = ["KernelMemory", "Piece", "block_of"]
+__all__ = ["GRAM_BUDGET", "KernelMemory", "Piece", "block_of"]
 
 GRAM_BUDGET = 2 << 30  # bytes for the Gram matrices of one block, all layers together
 

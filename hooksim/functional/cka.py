@@ -1,29 +1,15 @@
 """Centered kernel alignment of two row matrices."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from hooksim.errors import ConfigError
 from hooksim.functional.gram import centre, strip_bounds
-from hooksim.functional.hsic import hsic_factor, minimum_samples, u_centred
+from hooksim.functional.hsic import hsic_factor, minimum_samples, noise_floor, u_centred
 from hooksim.functional.inputs import check_pair, result_dtype
 from hooksim.functional.precision import full_precision
 
-__all__ = ["HsicTriple", "check_kernel", "cka", "cka_ratio", "linear_hsic"]
-
-
-class HsicTriple(NamedTuple):
-    """HSIC of two row matrices with each other and with themselves, each `(...)` float64.
-
-    The rows are centred and scaled to mean squared norm 1 before, so the values are of order one
-    whatever the unit of the activations.
-    """
-
-    xy: Tensor
-    xx: Tensor
-    yy: Tensor
+__all__ = ["check_kernel", "cka", "cka_ratio", "linear_cka"]
 
 
 def check_kernel(kernel: str, bandwidth: float) -> None:
@@ -40,22 +26,25 @@ def check_kernel(kernel: str, bandwidth: float) -> None:
         raise ConfigError(f"bandwidth: expected a number above 0, got {bandwidth!r}.")
 
 
+@torch.no_grad()
 @full_precision()
-def linear_hsic(x: Tensor, y: Tensor, debiased: bool) -> HsicTriple:
-    """HSIC with the linear kernel, strip by strip: no matrix of all pairs of samples is kept.
+def linear_cka(x: Tensor, y: Tensor, debiased: bool, eps: float = 0.0) -> Tensor:
+    """CKA with the linear kernel, strip by strip; input is taken as checked.
 
     Args:
         x: Rows `(..., n, d_x)`.
         y: Rows `(..., n, d_y)`.
-        debiased: Unbiased or biased.
+        debiased: Unbiased or biased HSIC.
+        eps: A side does not vary where its HSIC, of rows scaled to mean squared norm 1, is not
+            above this.
 
     Returns:
-        An `HsicTriple`; NaN below `minimum_samples(debiased)`.
+        `(...)` float64; NaN where a side does not vary, and below `minimum_samples(debiased)`.
     """
     *batch, n, _ = x.shape
     sums = x.new_zeros((3, *batch), dtype=torch.float64)
     if n < minimum_samples(debiased):
-        return HsicTriple(*sums.fill_(float("nan")))
+        return sums[0].fill_(float("nan"))
     dtype = result_dtype(x, y)
     rows = [centre(side, dtype).rows for side in (x, y)]
     norms = [torch.linalg.vecdot(side, side).to(torch.float64) for side in rows]
@@ -63,26 +52,27 @@ def linear_hsic(x: Tensor, y: Tensor, debiased: bool) -> HsicTriple:
         kernels = [side[..., start:stop, :] @ side.mT for side in rows]
         if debiased:
             kernels = [
-                u_centred(kernel, -norm, start) for kernel, norm in zip(kernels, norms, strict=True)
+                u_centred(each, -norm, start) for each, norm in zip(kernels, norms, strict=True)
             ]
         for total, (i, j) in zip(sums, ((0, 1), (0, 0), (1, 1)), strict=True):
             total += torch.linalg.vecdot(kernels[i], kernels[j]).sum(-1, dtype=torch.float64)
-    return HsicTriple(*(sums * (hsic_factor(n, debiased) / n)))
+    floor = max(eps, noise_floor(dtype))
+    return cka_ratio(*(sums * (hsic_factor(n, debiased) / n)), floor=floor)
 
 
-def cka_ratio(xy: Tensor, xx: Tensor, yy: Tensor, eps: float = 0.0) -> Tensor:
+def cka_ratio(xy: Tensor, xx: Tensor, yy: Tensor, *, floor: float | Tensor) -> Tensor:
     """HSIC of two sides over the geometric mean of their own.
 
     Args:
         xy: HSIC of the two sides, any shape.
         xx: HSIC of the first with itself, broadcast to `xy`.
         yy: HSIC of the second with itself, broadcast to `xy`.
-        eps: What `xx` and `yy` must exceed.
+        floor: What `xx` and `yy` must exceed.
 
     Returns:
-        The shape of `xy`, float64; NaN where `xx` or `yy` does not exceed `eps`.
+        The shape of `xy`, float64; NaN where `xx` or `yy` does not exceed `floor`.
     """
-    defined = (xx > eps) & (yy > eps)
+    defined = (xx > floor) & (yy > floor)
     # Two roots: the product of two HSICs over- and underflows long before they do.
     return torch.where(defined, xy / (xx.sqrt() * yy.sqrt()), float("nan"))
 
@@ -108,8 +98,8 @@ def cka(
         bandwidth: Of the RBF kernel; unused by the linear one.
 
     Returns:
-        `(...)`, float64 for float64 input, else float32. NaN where a side does not vary, and for
-        fewer than 4 samples (2 if biased).
+        `(...)`, float64 for float64 input, else float32, without gradients. NaN where a side does
+        not vary, and for fewer than 4 samples (2 if biased).
 
     Raises:
         ShapeError: The two are not rows of the same samples.
@@ -124,4 +114,4 @@ def cka(
     """
     check_pair(x, y)
     check_kernel(kernel, bandwidth)
-    return cka_ratio(*linear_hsic(x, y, debiased)).to(result_dtype(x, y))
+    return linear_cka(x, y, debiased).to(result_dtype(x, y))

@@ -8,6 +8,7 @@ from torch import Tensor
 __all__ = ["Centred", "centre", "gram", "strip_bounds"]
 
 _CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
+_CHUNK_ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of the loop costs, not the memory
 _STRIP_ELEMENTS = 1 << 22  # elements of one strip of kernel matrices, all layers together
 _HALVING_FROM = 512  # below this the mirrored blocks cost more than they save
 
@@ -33,7 +34,7 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
 
     A mean rounded to float32 would leave an error of the offset's size in every row, and squares
     of unscaled float32 rows over- or underflow; after this neither can happen. Rows count as
-    constant where their scale is not above the rounding error of their mean.
+    constant where their scale is at most n eps times their largest entry.
 
     Args:
         x: Rows `(..., n, d)` of any real dtype.
@@ -52,18 +53,25 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
     mean = x.new_empty((*batch, d), dtype=torch.float64)
     square = x.new_zeros((*batch, n), dtype=torch.float64)
     total = torch.zeros_like(square)
-    width = max(1, _CHUNK_ELEMENTS // max(1, square.numel()))
-    for begin in range(0, d, width):
+    largest = x.new_zeros(batch, dtype=torch.float64)
+    elements = _CHUNK_ELEMENTS if x.device.type == "cpu" else _CHUNK_ELEMENTS_OF_ACCELERATORS
+    width = max(1, elements // max(1, square.numel()))
+    for begin in range(0, d if n else 0, width):
         columns = slice(begin, begin + width)
         chunk = x[..., columns].to(torch.float64, copy=True)
         total += chunk.sum(-1)
+        largest = torch.maximum(largest, torch.linalg.vector_norm(chunk, torch.inf, (-2, -1)))
         mean[..., columns] = chunk.mean(-2)
         chunk -= mean[..., None, columns]
+        # What the mean's own rounding left: constant columns become 0, not one unit in the last
+        # place, of which a wide layer would make a direction.
+        left = chunk.mean(-2, keepdim=True)
+        chunk -= left
+        mean[..., columns] += left[..., 0, :]
         square += torch.linalg.vecdot(chunk, chunk)
         rows[..., columns] = chunk
     scale = square.mean(-1).sqrt()
-    rounding = n * torch.finfo(torch.float64).eps * torch.hypot(scale, mean.norm(dim=-1))
-    constant = scale <= rounding
+    constant = scale <= n * torch.finfo(torch.float64).eps * largest
     factor = torch.where(constant, 0.0, scale.reciprocal())
     rows *= factor[..., None, None].to(dtype)
     return Centred(rows, mean, torch.where(constant, 0.0, scale), total.isfinite())
@@ -79,7 +87,8 @@ def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:
         out: Where to write, `(..., n, n)`; new memory if None.
 
     Returns:
-        `(..., n, n)`, symmetric but for rounding inside the diagonal blocks, dtype of `rows`.
+        `(..., n, n)`, dtype of `rows`; symmetric but for rounding inside the diagonal blocks, which
+        the tolerance of ties covers.
 
     Example:
         >>> gram(torch.tensor([[1.0, 0.0], [1.0, 2.0]])).tolist()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["double_centred", "hsic", "hsic_factor", "minimum_samples", "u_centred"]
+__all__ = ["double_centred", "hsic", "hsic_factor", "minimum_samples", "noise_floor", "u_centred"]
 
 
 def minimum_samples(debiased: bool) -> int:
@@ -24,6 +24,18 @@ def hsic_factor(n: int, debiased: bool) -> float:
     if n < minimum_samples(debiased):
         return float("nan")
     return 1.0 / (n - 3) if debiased else n / (n - 1) ** 2
+
+
+def noise_floor(dtype: torch.dtype) -> float:
+    """Below which the HSIC of scaled rows with themselves is rounding error, not variation.
+
+    Off the diagonal a centred kernel of rows with mean squared norm 1 is wrong by a few eps of its
+    trace; the square of that is what a layer shows of which only one sample differs.
+
+    Args:
+        dtype: Of the kernel.
+    """
+    return 64 * float(torch.finfo(dtype).eps) ** 2
 
 
 def u_centred(kernel: Tensor, sums: Tensor, start: int = 0) -> Tensor:

@@ -1,6 +1,7 @@
 """Information Imbalance of two row matrices, in both directions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def check_neighbours(k: int, p: float = 2.0, n: int | None = None) -> None:
         NotEnoughSamplesError: Fewer than 2 samples.
         ConfigError: `k` outside `1 .. n - 1`, or `p` not above 0.
     """
-    if k < 1 or k != int(k):
+    if not _is_whole(k) or k < 1:
         raise ConfigError(f"k: expected a whole number from 1, got {k!r}.")
     if not p > 0:
         raise ConfigError(f"p: expected a number above 0, got {p!r}.")
@@ -41,6 +42,11 @@ def check_neighbours(k: int, p: float = 2.0, n: int | None = None) -> None:
         raise NotEnoughSamplesError(f"Information Imbalance needs at least 2 samples, got {n}.")
     if n is not None and k > n - 1:
         raise ConfigError(f"k: expected 1 to {n - 1} for {n} samples, got {k}.")
+
+
+def _is_whole(k: Any) -> bool:
+    """Whether a value is an integer, of Python or numpy; True and 2.0 are none."""
+    return hasattr(k, "__index__") and not isinstance(k, bool | Tensor)
 
 
 def _distance_strips(x: Tensor, p: float) -> Callable[[int, int], Distances]:
@@ -55,6 +61,7 @@ def _distance_strips(x: Tensor, p: float) -> Callable[[int, int], Distances]:
     return lambda start, stop: minkowski_distances(wide[..., start:stop, :], wide, p, start)
 
 
+@torch.no_grad()
 @full_precision()
 def imbalance_both_ways(x: Tensor, y: Tensor, k: int, p: float) -> tuple[Tensor, Tensor]:
     """Information Imbalance from x to y and from y to x; input is taken as checked.
@@ -106,8 +113,8 @@ def information_imbalance(
             difference.
 
     Returns:
-        `(a_to_b, b_to_a)`, each `(...)`, float64 for float64 input, else float32. NaN where a side
-        holds NaN or infinity.
+        `(a_to_b, b_to_a)`, each `(...)`, float64 for float64 input, else float32, without
+        gradients. NaN where a side holds NaN or infinity.
 
     Raises:
         ShapeError: The two are not rows of the same samples.

@@ -12,7 +12,7 @@ __all__ = [
     "Distances",
     "Neighbours",
     "all_mid_ranks",
-    "member_counts",
+    "list_width",
     "mid_ranks",
     "minkowski_distances",
     "neighbours",
@@ -145,20 +145,9 @@ def _on_all_cores(work: Callable[..., None], *tensors: Tensor) -> None:
         list(pool.map(lambda part: work(*(table[part] for table in tables)), parts))
 
 
-def member_counts(distances: Tensor, ordered: Tensor, tolerance: Tensor, k: int) -> Tensor:
-    """How many samples are nearer than the k-th neighbour, or tie with it: at least k.
-
-    Args:
-        distances: `(..., m, k)` distances of the k nearest, ascending.
-        ordered: `(..., m, n)` all distances, ascending.
-        tolerance: `(..., m, 1)` the k-th neighbour's tolerance.
-        k: Number of neighbours.
-
-    Returns:
-        `(..., m)` int64.
-    """
-    bound = (distances[..., k - 1 : k] + tolerance).contiguous()
-    return torch.searchsorted(ordered, bound, right=True)[..., 0]
+def list_width(n: int, width: int) -> int:
+    """The length that neighbour lists of at least `width` get: all n, in order, if it is long."""
+    return n if width * _DENSE_FROM > n else width
 
 
 def neighbours(
@@ -174,18 +163,18 @@ def neighbours(
             place. It must reach the largest count for the weights to be right.
 
     Returns:
-        The neighbours and `member_counts`, `(..., m)`, that show whether `width` was enough.
+        The neighbours, and `(..., m)` int64: how many samples are nearer than the k-th neighbour
+        or tie with it, which shows whether `width` was enough.
     """
     values = distances.values
+    n = values.shape[-1]
     nearest, columns = values.topk(k, dim=-1, largest=False)
-    last = nearest[..., k - 1 :]
-    tolerance = distances.tolerance(columns[..., k - 1 :])
-    counts = member_counts(nearest, ordered, tolerance, k)
+    last, last_column = nearest[..., k - 1 :], columns[..., k - 1 :]
+    tolerance = distances.tolerance(last_column)
+    counts = torch.searchsorted(ordered, last + tolerance, right=True)[..., 0]
     if width is not None and width > k:
-        n = values.shape[-1]
-        if width * _DENSE_FROM > n:
-            nearest = values
-            columns = torch.arange(n, device=values.device).expand(values.shape)
+        if list_width(n, width) == n:
+            nearest, columns = values, torch.arange(n, device=values.device).expand(values.shape)
         else:
             nearest, columns = values.topk(width, dim=-1, largest=False)
     closer = nearest < last - tolerance
@@ -216,7 +205,9 @@ def mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:
 def all_mid_ranks(distances: Distances) -> Tensor:
     """The rank of every sample, like `mid_ranks` of all columns, by one sort of each row.
 
-    Distances tie where each differs from the next one by no more than its tolerance.
+    Distances tie where each differs from the next one by no more than its tolerance. Only a chain
+    of distances that lie closer than rounding error without being equal is ranked otherwise than
+    `mid_ranks` would.
 
     Args:
         distances: `m` rows of distances to `n` samples.

@@ -9,9 +9,9 @@ from hooksim.accumulators.base import Accumulator, SideNames, SidePair, accumula
 from hooksim.accumulators.gram import GramAccumulator
 from hooksim.accumulators.order import OrderAccumulator
 from hooksim.accumulators.ranks import RankAccumulator
-from hooksim.blocks.block import Origin
+from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.pieces import Piece, block_of
-from hooksim.errors import ShapeError
+from hooksim.errors import ConfigError, ShapeError
 from tests import datasets, reference
 from tests.accumulator_laws import AccumulatorLaws, make_blocks
 
@@ -149,6 +149,73 @@ def test_several_pairs_of_sides_at_once(kind):
             pairs = zip(got, expected, strict=True)
             for left, right in pairs if kind is RankAccumulator else [(got, expected)]:
                 torch.testing.assert_close(left, right)
+
+
+def test_rows_that_ask_for_gradients():
+    a, b = make_blocks(20)[0]
+    a = [rows.requires_grad_() for rows in a]
+    for kind in (GramAccumulator, RankAccumulator, OrderAccumulator):
+        state = kind().update(a, b).state_dict()
+        assert not any(value.requires_grad for value in state.values())
+
+
+def test_a_layer_of_which_one_sample_differs_has_no_cka():
+    x = torch.zeros(200, 5)
+    x[7] = torch.randn(5)
+    y = torch.randn(200, 5)
+    for dtype in (torch.float32, torch.float64):
+        values, stderr = GramAccumulator().update([x.to(dtype), y], [x.to(dtype), y]).compute()
+        assert values.isnan().tolist() == [[True, True], [True, False]]
+        assert stderr.isnan().tolist() == [[True, True], [True, False]]
+
+
+def test_ties_in_many_layers_cost_one_more_walk(monkeypatch):
+    """Layers with ties are walked over together, not one by one."""
+    walks = []
+    strips = Block.strips
+
+    def counted(self, layers=None):
+        walks.append(layers)
+        return strips(self, layers)
+
+    monkeypatch.setattr(Block, "strips", counted)
+    tied = [torch.randn(60, 3)[torch.arange(60) % 50] for _ in range(4)]
+    got = RankAccumulator().update(tied, tied).compute()
+    assert walks == [None, list(range(8))]
+    expected = reference.block_information_imbalance([(tied[0], tied[1])])
+    for (values, stderr), truth in zip(got, expected, strict=True):
+        assert (values[0, 1].item(), stderr[0, 1].item()) == pytest.approx(tuple(truth), abs=1e-6)
+
+
+def test_a_constant_layer_takes_its_targets_part_by_part(monkeypatch):
+    monkeypatch.setattr("hooksim.accumulators.rank_sums._LOOKUP_ELEMENTS", 2 * 30 * 30)
+    monkeypatch.setattr("hooksim.accumulators.rank_sums._WALK_ELEMENTS", 3 * 30 * 30)
+    constant, others = torch.ones(30, 2), [torch.randn(30, 3) for _ in range(5)]
+    a_to_b, b_to_a = RankAccumulator().update([constant], others).compute()
+    for index, rows in enumerate(others):
+        expected = reference.block_information_imbalance([(constant, rows)])
+        got = [
+            (each.values[0, index].item(), each.stderr[0, index].item())
+            for each in (a_to_b, b_to_a)
+        ]
+        assert got == [pytest.approx(tuple(each), abs=1e-6) for each in expected]
+
+
+def test_states_that_do_not_fit_are_refused():
+    a, b = make_blocks(20)[0]
+    accumulator = GramAccumulator().update(a, b)
+    before = accumulator.compute()
+    state = accumulator.state_dict()
+    del state["pairs.0,1.h_a"]
+    with pytest.raises(ConfigError, match="the sums do not fit each other"):
+        accumulator.load_state_dict(state)
+    with pytest.raises(ConfigError, match="got none"):
+        accumulator.load_state_dict({})
+    with pytest.raises(ConfigError, match=r"merge: expected GramAccumulator .* got None\."):
+        accumulator.merge(None)
+    assert torch.equal(accumulator.compute().values, before.values)
+    with pytest.raises(ConfigError, match="expected pairs of sides 0 and 1"):
+        GramAccumulator(pairs=[SidePair(0, 2)]).update(a, b)
 
 
 def test_aligned_pairs_need_equally_many_layers():

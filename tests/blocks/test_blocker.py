@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hooksim.blocks.blocker import Blocker, automatic_size
-from hooksim.blocks.grams import layer_gram
+from hooksim.blocks.grams import LayerGram, layer_gram
 from hooksim.errors import NotEnoughSamplesError
 from hooksim.functional.gram import centre, gram
 
@@ -32,8 +32,8 @@ def blocks_of(blocker: Blocker, rows: Tensor, sizes: list[int]) -> list[tuple[in
     found = []
     batches = rows.split(sizes)
     for index, batch in enumerate(batches):
-        following = len(batches[index + 1]) if index + 1 < len(batches) else None
-        reduce = blocker.reducer(len(batch), following, index + 2 == len(batches))
+        small = index + 2 == len(batches) and is_small(len(batches[-1]), len(batch))
+        reduce = blocker.reducer(small)
         given_side = (
             side(batch) if reduce is None else Side([reduce(batch, None)], len(batch), len(batch))
         )
@@ -42,6 +42,11 @@ def blocks_of(blocker: Blocker, rows: Tensor, sizes: list[int]) -> list[tuple[in
             for block in blocker.push([given_side])
         ]
     return found + [(block.n, next(block.strips()).kernel[0].clone()) for block in blocker.close()]
+
+
+def is_small(last: int, before: int) -> bool:
+    """What `hooksim.capture.lookahead` says of a last batch."""
+    return 2 * last < before or last < 4
 
 
 def expected_kernels(rows: Tensor, sizes: list[int]) -> list[Tensor]:
@@ -191,6 +196,24 @@ def test_origins_lead_back_to_batch_and_row():
     ]
     with pytest.raises(IndexError):
         blocks[0].origin(8)
+
+
+def test_wide_layers_of_the_first_batch_are_not_held():
+    blocker = Blocker("auto", torch.float32, 4, "CKA")
+    reduce = blocker.reducer(False)
+    wide = torch.zeros(1, 1).expand(5, 1 << 20)  # one row: 4 MiB
+    made = [reduce(wide, None) for _ in range(4)]
+    assert [isinstance(each, LayerGram) for each in made] == [False, False, True, True]
+    assert [block.n for block in blocker.push([Side(made, 5, 5)])] == [5]
+    assert blocker.size == "batch"
+
+
+def test_grams_over_budget_stay_rows_in_the_hook(monkeypatch):
+    monkeypatch.setattr("hooksim.blocks.blocker.GRAM_BUDGET", 5 * 5 * 4)
+    blocker = Blocker("batch", torch.float32, 4, "CKA")
+    reduce = blocker.reducer(False)
+    assert reduce(torch.randn(5, 3), None).kernel is not None
+    assert reduce(torch.randn(6, 3), None).kernel is None
 
 
 def test_float64_rows_keep_their_precision():
