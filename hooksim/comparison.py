@@ -2,12 +2,13 @@
 
 import logging
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -71,10 +72,11 @@ def compare(
         rows: How an activation becomes one row a sample: a policy's name, a `Rows`, or a pair of
             them for A and B.
         block_size: Samples whose pairwise relations are looked at together; `"batch"` for one
-            block a batch; `"auto"` for the largest usual size whose rows fit.
+            block a batch; `"auto"` for the largest of 2048, 1024, 512, 256 whose rows fit 2 GiB,
+            else one block a batch, with a warning.
         pairs: `"same_name"` compares only layers of equal names.
         max_samples: Samples of the loader to read; None for all.
-        forward: `(model, batch) -> anything`, for an unusual call.
+        forward: `(model, batch) -> anything`, for an unusual call; masks are found in mappings.
         device: Where to run; None for where each model's parameters are.
         stop_early: End each forward after the last layer that is read.
         on_nonfinite: `"error"` for activations with NaN or infinity.
@@ -109,7 +111,7 @@ def compare(
         View(label, layers, each)
         for label, layers, each in zip("AB", (layers_a, layers_b), _both_rows(rows), strict=True)
     ]
-    paired, batches = _peek(loader or ())
+    paired, batches = _peek(loader)
     options: dict[str, Any] = {"forward": forward, "device": device, "stop_early": stop_early}
     readers, sides = _readers(a, b, views, paired, options)
     sides = sides._replace(aligned=pairs == "same_name")
@@ -120,7 +122,7 @@ def compare(
         readers, [*accumulators, order], block_size, needs, common_layers=pairs == "same_name"
     )
     started = time.perf_counter()
-    with _progress(loader, progress) as on_batch:
+    with _progress(None if max_samples else loader, progress) as on_batch:
         run.execute(batches, max_samples=max_samples, on_batch=on_batch)
     seconds = time.perf_counter() - started
     _say(run)
@@ -137,18 +139,18 @@ def compare(
     return Comparison(matrices, run.n_samples, metadata | asked)
 
 
-def _check_arguments(a: Any, b: Any, loader: Any, pairs: str, max_samples: int | None) -> None:
+def _check_arguments(a: Any, b: Any, loader: Any, pairs: str, max_samples: Any) -> None:
     for name, model in (("a", a), ("b", b)):
         if not isinstance(model, nn.Module):
             raise ConfigError(f"{name}: expected a torch.nn.Module, got {type(model).__name__}.")
     if loader is None:
         raise ConfigError("loader: expected an iterable of batches, got None.")
-    if not isinstance(loader, Iterable):
+    if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
         raise ConfigError(f"loader: expected an iterable of batches, got {type(loader).__name__}.")
     if pairs not in ("all", "same_name"):
         raise ConfigError(f"pairs: expected 'all' or 'same_name', got {pairs!r}.")
-    if max_samples is not None and max_samples < 1:
-        raise ConfigError(f"max_samples: expected at least 1, got {max_samples}.")
+    if max_samples is not None and (not isinstance(max_samples, int) or max_samples < 1):
+        raise ConfigError(f"max_samples: expected a whole number from 1, got {max_samples!r}.")
 
 
 def _check_block_size(block_size: Any, measures: Sequence[Measure]) -> None:
@@ -186,11 +188,17 @@ def _both_rows(rows: RowsArgument) -> tuple[Rows, Rows]:
     return as_rows(pair[0]), as_rows(pair[1])
 
 
-def _peek(loader: Iterable[Any]) -> tuple[bool, Iterable[Any]]:
+def _peek(loader: Any) -> tuple[bool, Iterator[Any]]:
     """Whether the batches are pairs, and the batches with the first one put back."""
     batches = iter(loader)
     first = list(islice(batches, 1))
-    return any(isinstance(batch, PairedBatch) for batch in first), chain(first, batches)
+
+    def all_batches() -> Iterator[Any]:
+        while first:
+            yield first.pop()
+        yield from batches
+
+    return any(isinstance(batch, PairedBatch) for batch in first), all_batches()
 
 
 def _readers(
@@ -211,7 +219,10 @@ def _readers(
 @contextmanager
 def _progress(loader: Any, shown: bool) -> Iterator[Callable[[int], None]]:
     """A bar over batches with samples a second, where the error stream is a terminal."""
-    total = len(loader) if hasattr(loader, "__len__") else None
+    try:
+        total = len(loader)
+    except TypeError:  # a generator, or a loader over one, which has __len__ all the same
+        total = None
     started, seen = time.perf_counter(), 0
     with tqdm(total=total, unit="batch", disable=None if shown else True, leave=False) as bar:
 
@@ -234,7 +245,7 @@ def _say(run: Run) -> None:
 
 
 def _meaning(reading: Reading) -> Meaning:
-    return Meaning(reading.label, reading.best, reading.limits, reading.direction)
+    return Meaning(reading.label, reading.best, reading.range, reading.direction)
 
 
 def _metadata(
@@ -251,10 +262,11 @@ def _metadata(
     rows_a, rows_b = (asdict(view.rows) for view in views)
     return {
         "versions": {
-            "hooksim": version("hooksim"),
-            "torch": str(torch.__version__),
             "python": platform.python_version(),
+            **{name: version(name) for name in ("hooksim", "torch", "tensordict", "numpy")},
+            **{name: version(name) for name in ("transformers",) if name in sys.modules},
         },
+        "device": [str(next(model.parameters(), torch.empty(0)).device) for model in models],
         "model_a": model_a,
         "model_b": model_b,
         "layers_a": layers[0],

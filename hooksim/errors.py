@@ -8,10 +8,12 @@ __all__ = [
     "HooksimError",
     "LayerNotFoundError",
     "MissingWeightsError",
+    "NoRowsError",
     "NonFiniteError",
     "NotEnoughSamplesError",
     "Note",
     "ShapeError",
+    "UnknownKeyError",
 ]
 
 
@@ -25,6 +27,10 @@ class LayerNotFoundError(HooksimError):
 
 class ShapeError(HooksimError, ValueError):
     """Tensors whose shapes do not fit each other or the row policy."""
+
+
+class NoRowsError(ShapeError):
+    """An output from which the policy takes no rows: no tensor, no batch, or no such shape."""
 
 
 class NotEnoughSamplesError(HooksimError, ValueError):
@@ -45,6 +51,14 @@ class NonFiniteError(HooksimError):
 
 class ConfigError(HooksimError, ValueError):
     """An argument or a configuration key with a value that cannot be used."""
+
+
+class UnknownKeyError(HooksimError, KeyError):
+    """A result has no matrix of this name."""
+
+    def __str__(self) -> str:
+        # KeyError would show the message in quotation marks.
+        return str(self.args[0])
 
 
 class Note(NamedTuple):

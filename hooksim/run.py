@@ -7,8 +7,7 @@ from typing import Any
 from hooksim.accumulators.base import Accumulator, SideNames, accumulate
 from hooksim.blocks.block import Block
 from hooksim.blocks.blocker import Blocker, BlockSize
-from hooksim.capture.layers import model_title
-from hooksim.capture.reader import ModelReader
+from hooksim.capture.side import Reader
 from hooksim.capture.slices import Slice
 from hooksim.capture.stream import stream
 from hooksim.errors import LayerNotFoundError, Note
@@ -22,7 +21,7 @@ class Run:
     State: the accumulators, the blocker's tail of rows, and the counts below.
 
     Args:
-        readers: The models; their views, one after the other, are the sides.
+        readers: What gives the rows; the sides that they serve, one after the other.
         accumulators: What to fill.
         block_size: Rows to a block, `"batch"` or `"auto"`.
         needs: What asks for the largest smallest block, for the error.
@@ -36,7 +35,7 @@ class Run:
 
     def __init__(
         self,
-        readers: Sequence[ModelReader],
+        readers: Sequence[Reader],
         accumulators: Sequence[Accumulator],
         block_size: BlockSize,
         needs: str,
@@ -54,7 +53,6 @@ class Run:
         )
         self._blocker = Blocker(block_size, dtype, self._minimum, needs)
         self._common_layers = common_layers
-        self._kept: list[list[int]] = []  # per side the positions of the layers that are compared
 
     def execute(
         self,
@@ -81,7 +79,7 @@ class Run:
                 loader,
                 self._blocker.reducer,
                 max_samples=max_samples,
-                smallest=self._minimum,
+                smallest=max(4, self._minimum),
             )
             for slices in batches:
                 self._take(self._blocker.push(self._compared(slices)))
@@ -89,14 +87,16 @@ class Run:
                 self.n_rows += slices[0].n
                 if on_batch is not None:
                     on_batch(slices[0].items)
+                del slices  # or its Gram matrices would stay while the next batch makes its own
         self._take(self._blocker.close())
 
     @property
     def names(self) -> list[SideNames]:
         """What messages call the sides and their layers; complete after the first batch."""
         return [
-            SideNames(title, [names[layer] for layer in kept])
-            for (title, names), kept in zip(self._all_names(), self._kept, strict=True)
+            SideNames(title, reader.names(view))
+            for reader in self._readers
+            for view, title in enumerate(reader.titles)
         ]
 
     @property
@@ -117,32 +117,28 @@ class Run:
             accumulate(self._accumulators, block, self.names)
             self.blocks.append(block.n)
 
-    def _all_names(self) -> list[tuple[str, list[str]]]:
-        """Title and all layers of every side."""
+    def _compared(self, slices: list[Slice]) -> list[Slice]:
+        """The slices with only the layers that are compared; after the first, they come so."""
+        if self.n_samples or not self._common_layers:
+            return slices
+        sides = self.names
+        shared = _shared_names(sides)
+        for reader in self._readers:
+            for view in range(len(reader.titles)):
+                reader.keep(view, shared)
         return [
-            (model_title(reader.model, view.label), reader.names(index))
-            for reader in self._readers
-            for index, view in enumerate(reader.views)
+            each._replace(values=[each.values[side.layers.index(name)] for name in shared])
+            for each, side in zip(slices, sides, strict=True)
         ]
 
-    def _compared(self, slices: Sequence[Slice]) -> list[Slice]:
-        """The slices with only the layers that are compared; the first ones settle which."""
-        if not self._kept:
-            self._kept = self._choose_layers()
-        return [
-            each._replace(values=[each.values[layer] for layer in kept])
-            for each, kept in zip(slices, self._kept, strict=True)
-        ]
 
-    def _choose_layers(self) -> list[list[int]]:
-        sides = self._all_names()
-        if not self._common_layers:
-            return [list(range(len(names))) for _, names in sides]
-        shared = [name for name in sides[0][1] if all(name in names for _, names in sides)]
-        if not shared:
-            examples = " and ".join(f"{names[0]!r} of {title}" for title, names in sides)
-            raise LayerNotFoundError(
-                f"pairs='same_name': no layer has the same name on both sides, for example "
-                f"{examples}. Use pairs='all'."
-            )
-        return [[names.index(name) for name in shared] for _, names in sides]
+def _shared_names(sides: Sequence[SideNames]) -> list[str]:
+    """The layers that every side has, by name, in the order of the first."""
+    shared = [name for name in sides[0].layers if all(name in side.layers for side in sides)]
+    if not shared:
+        examples = " and ".join(f"{side.layers[0]!r} of {side.title}" for side in sides)
+        raise LayerNotFoundError(
+            f"pairs='same_name': no layer has the same name on both sides, for example "
+            f"{examples}. Use pairs='all'."
+        )
+    return shared

@@ -35,7 +35,7 @@ class Unit:
     """A row of the import table.
 
     Attributes:
-        permits: Units that its files may import; `errors` and the unit itself always.
+        permits: Units that its files may import; `errors`, `spelling` and the unit itself always.
         deferred: Those of them that may be imported inside a function only.
     """
 
@@ -54,6 +54,7 @@ RUN = "run capture recording blocks accumulators measures distributed"
 # Design section 3, rows in its order; a row may name later files, so that it holds when they come.
 TABLE: dict[str, Unit] = {
     "errors": row(),
+    "spelling": row(),  # close names in messages: beside the design's table, for everyone
     "functional": row(),
     "estimators": row("functional"),
     "capture": row(),
@@ -161,7 +162,7 @@ def import_faults(sources: Sources, table: Mapping[str, Unit] = TABLE) -> list[s
                 faults.append(f"{where}: the package root imports {item.module} at once")
         elif not target:
             faults.append(f"{where}: imports the package root ({item.module})")
-        elif target not in {home, "errors"} and home in table:
+        elif target not in {home, "errors", "spelling"} and home in table:
             if target not in table[home].permits:
                 faults.append(f"{where}: {home} may not import {target}")
             elif target in table[home].deferred and not (item.deferred or item.typing_only):

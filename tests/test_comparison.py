@@ -1,6 +1,7 @@
 """`hooksim.compare` from outside: what must come out, however the data comes in."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -119,6 +120,30 @@ class TestTheLoaderDoesNotMatter:
         whole = compare(mlp(0), mlp(1), [data[:70]])
         assert cut.n_samples == whole.n_samples == 70
         torch.testing.assert_close(cut["cka"].values, whole["cka"].values)
+
+    def test_loaders_without_a_length(self):
+        class Endless(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return iter(samples(60))
+
+        loader = torch.utils.data.DataLoader(Endless(), batch_size=20)
+        one = compare(mlp(0), mlp(1), loader)
+        other = compare(mlp(0), mlp(1), samples(60).view(3, 20, 16))
+        assert torch.equal(one["cka"].values, other["cka"].values)
+
+    def test_no_batch_is_kept(self):
+        alive = []
+
+        def batches():
+            for batch in samples(80).split(10):
+                batch = batch.clone()
+                alive.append(weakref.ref(batch))
+                yield batch
+                del batch
+                assert sum(each() is not None for each in alive) <= 3
+
+        compare(mlp(0), mlp(1), batches(), block_size="batch")
+        assert len(alive) == 8
 
 
 class TestWhoIsCompared:
@@ -254,6 +279,12 @@ class TestWarnings:
         batch = torch.randn(60, 1, 6).expand(-1, 40, -1) + 0.1 * torch.randn(60, 40, 6)
         result = compare(embed, embed, batch.split(10), rows="token", block_size=200)
         assert result.metadata["warnings"] == []
+
+    def test_data_that_is_nothing_but_order(self):
+        data = torch.arange(6.0).repeat_interleave(20)[:, None].expand(-1, 16)
+        result = compare(same(), mlp(), data.split(20), layers_a="0", layers_b="0", block_size=20)
+        assert [warning["code"] for warning in result.metadata["warnings"]] == ["order"]
+        assert "inf times" in result.metadata["warnings"][0]["text"]
 
     def test_one_sample_that_rules(self):
         data = samples(1200)

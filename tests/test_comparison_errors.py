@@ -124,7 +124,7 @@ CASES = {
     "unknown measure": (
         lambda: hooksim.compare(model(), model(), data(), measures=["cca"]),
         hooksim.ConfigError,
-        "measures: expected one of cka, information_imbalance, got 'cca'. Did you mean 'cka'?",
+        "measures: expected one of cka, information_imbalance, got 'cca', did you mean 'cka'?",
     ),
     "unknown option of a measure": (
         lambda: hooksim.compare(
@@ -168,7 +168,40 @@ CASES = {
     "max_samples": (
         lambda: hooksim.compare(model(), model(), data(), max_samples=0),
         hooksim.ConfigError,
-        "max_samples: expected at least 1, got 0.",
+        "max_samples: expected a whole number from 1, got 0.",
+    ),
+    "max_samples no number": (
+        lambda: hooksim.compare(model(), model(), data(), max_samples="10"),
+        hooksim.ConfigError,
+        "max_samples: expected a whole number from 1, got '10'.",
+    ),
+    "k no whole number": (
+        lambda: hooksim.InformationImbalance(k=2.0),
+        hooksim.ConfigError,
+        "k: expected a whole number from 1, got 2.0.",
+    ),
+    "k larger than automatic blocks": (
+        lambda: hooksim.compare(
+            model(), model(), data(), measures=hooksim.InformationImbalance(k=3000)
+        ),
+        hooksim.ConfigError,
+        "block_size='auto' makes blocks of 2048 here; Information Imbalance (k = 3000) needs at "
+        "least 3002. Give block_size=3002 or more.",
+    ),
+    "the class of a measure": (
+        lambda: hooksim.compare(model(), model(), data(), measures=[hooksim.CKA]),
+        hooksim.ConfigError,
+        "measures: expected a name or a measure, got <class",
+    ),
+    "measures no list": (
+        lambda: hooksim.compare(model(), model(), data(), measures=3),
+        hooksim.ConfigError,
+        "measures: expected a name or a measure, got 3.",
+    ),
+    "one batch instead of a loader": (
+        lambda: hooksim.compare(model(), model(), {"input_ids": tokens()}),
+        hooksim.ConfigError,
+        "loader: expected an iterable of batches, got dict.",
     ),
     "later: all": (
         lambda: hooksim.compare(model(), model(), data(), block_size="all"),

@@ -41,7 +41,7 @@ class RankSums(BlockSums):
         self._lists = NeighbourLists(
             range(len(block.grams)), sources, self._lookups, k=k, width=k, device=block.device
         )
-        self._sampled = torch.tensor(sampled_rows(block.n), device=block.device)
+        self._sampled = torch.tensor(_sampled_rows(block.n), device=block.device)
         self._excess = torch.zeros_like(block.norms, dtype=torch.float64)
         self._sums = {
             lookup.direction: {name: self._excess.new_zeros(_shape(lookup)) for name in PAIR_SUMS}
@@ -85,7 +85,7 @@ class RankSums(BlockSums):
 
     def _targets_excess(self, strip: Strip) -> Tensor:
         """Each sample's excess over 1 as a target, summed over sampled rows, (layers, n)."""
-        rows = [i for i, row in enumerate(sampled_rows(self._block.n)) if strip.has(row)]
+        rows = [i for i, row in enumerate(_sampled_rows(self._block.n)) if strip.has(row)]
         if not rows:
             return torch.zeros_like(self._excess)
         index = self._sampled[rows[0] : rows[-1] + 1] - strip.start
@@ -143,7 +143,7 @@ class RankSums(BlockSums):
         )
 
 
-def sampled_rows(n: int) -> list[int]:
+def _sampled_rows(n: int) -> list[int]:
     """The rows of a block over which a sample's mean value as a target is taken."""
     if n <= _SAMPLED_ROWS:
         return list(range(n))

@@ -144,7 +144,7 @@ class Blocker:
         """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""
         n = len(rows)
         fits = self._layers * n * n * self._dtype.itemsize <= GRAM_BUDGET
-        return layer_gram(rows, groups, dtype=self._dtype, keep_rows=not fits)
+        return layer_gram(rows, groups, dtype=self._dtype, with_kernel=fits)
 
     def _reduce_unsettled(self, rows: Tensor, groups: Tensor | None) -> Tensor | LayerGram:
         """Keep rows while they might fit a block; wide ones are not held for a whole batch."""

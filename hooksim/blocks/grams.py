@@ -35,7 +35,8 @@ class LayerGram(NamedTuple):
 
     Attributes:
         kernel: `(n, n)` inner products of the centred, scaled rows; None where over budget.
-        rows: `(n, d)` those rows; None where the kernel is there.
+        rows: `(n, d)` those rows; None where nobody needs them.
+        mean: `(d,)` float64, what the rows have lost.
         norms: `(n,)` squared norms of those rows; where there is a kernel its diagonal, a view.
         scale: `()` float64, what the rows were divided by; 0 where they are constant.
         finite: `(n,)` bool, False for rows with NaN or infinity.
@@ -44,6 +45,7 @@ class LayerGram(NamedTuple):
 
     kernel: Tensor | None
     rows: Tensor | None
+    mean: Tensor
     norms: Tensor
     scale: Tensor
     finite: Tensor
@@ -55,9 +57,11 @@ class LayerGram(NamedTuple):
             return self
         kernel = None if self.kernel is None else self.kernel.to(device)
         rows = None if self.rows is None else self.rows.to(device)
-        norms, scale, finite = (part.to(device) for part in (self.norms, self.scale, self.finite))
+        mean, norms, scale, finite = (
+            part.to(device) for part in (self.mean, self.norms, self.scale, self.finite)
+        )
         spread = Spread(*(part.to(device) for part in self.spread))
-        return type(self)(kernel, rows, norms, scale, finite, spread)
+        return type(self)(kernel, rows, mean, norms, scale, finite, spread)
 
 
 def _spread(centred: Centred, groups: Tensor | None) -> Spread:
@@ -90,7 +94,8 @@ def layer_gram(
     *,
     dtype: torch.dtype,
     out: Tensor | None = None,
-    keep_rows: bool = False,
+    with_kernel: bool = True,
+    with_rows: bool = False,
 ) -> LayerGram:
     """Make of one layer's rows what a block keeps of them.
 
@@ -99,16 +104,18 @@ def layer_gram(
         groups: `(n,)` sequence of each row, from 0; None where each row is a sample.
         dtype: Of the Gram matrix; float64 rows give a float64 one all the same.
         out: Where to write the Gram matrix, `(n, n)`.
-        keep_rows: Keep the centred rows instead of the Gram matrix.
+        with_kernel: Make the Gram matrix; without it the rows are kept, for strips of it.
+        with_rows: Keep the centred rows in any case.
     """
     rows = rows.to(statistics_device(rows.device))
     groups = None if groups is None else groups.to(rows.device)
     centred = centre(rows, torch.promote_types(dtype, rows.dtype))
     norms = torch.linalg.vecdot(centred.rows, centred.rows)
-    kernel = None if keep_rows else gram(centred.rows, out)
+    kernel = gram(centred.rows, out) if with_kernel else None
     return LayerGram(
         kernel,
-        centred.rows if keep_rows else None,
+        centred.rows if with_rows or kernel is None else None,
+        centred.mean,
         norms if kernel is None else kernel.diagonal(),
         centred.scale,
         centred.finite,

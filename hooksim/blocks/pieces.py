@@ -93,6 +93,7 @@ def _grams(
     groups: Tensor | None,
     dtype: torch.dtype,
     memory: KernelMemory,
+    with_rows: bool,
 ) -> tuple[list[LayerGram], Tensor | None]:
     """The Gram matrices of rows in pieces, in one tensor where they fit the budget."""
     for parts in layers:
@@ -105,14 +106,21 @@ def _grams(
     for index, parts in enumerate(layers):
         rows = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
         out = None if kernels is None else kernels[index]
+        fits = kernels is not None
         grams.append(
-            layer_gram(rows.to(device), groups, dtype=dtype, out=out, keep_rows=kernels is None)
+            layer_gram(
+                rows.to(device), groups, dtype=dtype, out=out, with_kernel=fits, with_rows=with_rows
+            )
         )
     return grams, kernels
 
 
 def block_of(
-    pieces: Sequence[Piece], dtype: torch.dtype, memory: KernelMemory | None = None
+    pieces: Sequence[Piece],
+    dtype: torch.dtype,
+    memory: KernelMemory | None = None,
+    *,
+    with_rows: bool = False,
 ) -> Block:
     """Make one block of whole pieces.
 
@@ -120,6 +128,7 @@ def block_of(
         pieces: In order; one whose values are `LayerGram` comes alone.
         dtype: Of the Gram matrices, unless rows are wider.
         memory: Where to put the Gram matrices; None makes it anew.
+        with_rows: Keep the centred rows beside the Gram matrices.
     """
     layers: list[list[Any]] = []
     sides, positions = [], []
@@ -134,6 +143,6 @@ def block_of(
         grams = [parts[0] for parts in layers]
     else:
         n = sum(piece.origin.n for piece in pieces)
-        grams, kernels = _grams(layers, n, groups, dtype, memory or KernelMemory())
+        grams, kernels = _grams(layers, n, groups, dtype, memory or KernelMemory(), with_rows)
     origins = [piece.origin for piece in pieces]
     return Block(grams, sides, positions, groups=groups, kernels=kernels, origins=origins)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from hooksim.capture.batches import batch_size
 from hooksim.capture.layers import SelectedLayer, named_layers
+from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.capture.mask_rules import BatchMasks, InputHook, MaskRules
 from hooksim.capture.outputs import choose_output
-from hooksim.capture.rows import NoRowsError, Rows, take_rows
-from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
+from hooksim.capture.rows import Rows, take_rows
+from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError, NoRowsError
 
 __all__ = ["ActivationStore"]
 
@@ -70,6 +71,7 @@ class ActivationStore:
         except ConfigError:  # an input without tensors: the layers tell the size
             self._size = None
         if self._rows is not None and self._size is not None:
+            refuse_lost_masks(inputs, [self._rows.mask])
             self._masks = BatchMasks(self._rules, inputs, self._rows.mask, self._size)
             self._rules.expect(inputs, self._masks.main)
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hooksim.capture.batches import PairedBatch, batch_size, holds_samples, move_batch
+from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.errors import AlignmentError, ConfigError
 
 __all__ = ["Call", "Forward", "ModelCaller", "forward_parameters"]
@@ -26,7 +27,8 @@ class Call(NamedTuple):
     Attributes:
         run: Calls the model.
         size: Number of samples.
-        inputs: The batch's mapping as it came, for its masks; empty where it is none.
+        inputs: The batch's mapping as it came, for its masks, or its first element's; empty where
+            there is none.
         passed: The keyword arguments on the model's device.
         ids: Sample ids, or None.
         ignored: What was not passed: keys of a mapping or positions of a tuple.
@@ -57,6 +59,7 @@ class ModelCaller:
         self.model = model
         self.side = side
         self.forward = forward
+        self._masks = masks
         self._named, self._open = _accepted(model, masks)
         self._extra = {key: value for key, value in _ALWAYS.items() if key in self._named}
 
@@ -71,20 +74,17 @@ class ModelCaller:
             The call, its tensors moved.
 
         Raises:
-            ConfigError: A tuple's other element looks like the mask of the first, or a PairedBatch
+            ConfigError: A mask would be lost to the rows, whoever calls the model; or a PairedBatch
                 came for one model that stands for both sides.
             AlignmentError: There are more or fewer ids than samples.
         """
         batch = self._own_half(item)
         size = batch_size(batch)
-        ids = _sample_ids(item, batch, size)
-        if self.forward is not None:
-            inputs = batch if isinstance(batch, Mapping) else {}
-            moved = move_batch(batch, device)
-            passed = moved if isinstance(moved, Mapping) else {}
-            call, forward = self.model, self.forward
-            return Call(lambda: forward(call, moved), size, inputs, passed, ids, ())
+        refuse_lost_masks(batch, self._masks, own_forward=self.forward is not None)
         first, ignored = _first_element(batch)
+        ids = _sample_ids(item, first, size)
+        if self.forward is not None:
+            return self._own_call(self.forward, batch, device, size, ids)
         if isinstance(first, Mapping):
             return self._keyword_call(first, device, size, ids, ignored)
         moved = move_batch(first, device)
@@ -99,6 +99,21 @@ class ModelCaller:
                 "same model, which runs once. Pass copy.deepcopy(model) as b."
             )
         return item.a if self.side == "a" else item.b
+
+    def _own_call(
+        self,
+        forward: Forward,
+        batch: Any,
+        device: torch.device,
+        size: int,
+        ids: list[str] | None,
+    ) -> Call:
+        moved = move_batch(batch, device)
+        inputs, passed = (
+            first if isinstance(first, Mapping) else {}
+            for first, _ in map(_first_element, (batch, moved))
+        )
+        return Call(lambda: forward(self.model, moved), size, inputs, passed, ids, ())
 
     def _keyword_call(
         self,
@@ -162,29 +177,13 @@ def _is_label(key: str) -> bool:
 def _first_element(batch: Any) -> tuple[Any, tuple[str, ...]]:
     if not isinstance(batch, tuple | list) or not batch or not holds_samples(batch[0]):
         return batch, ()
-    first = batch[0]
-    for index, other in enumerate(batch[1:], start=1):
-        if _looks_like_mask(other, first):
-            raise ConfigError(
-                f"loader: element {index} of the {type(batch).__name__} looks like the mask of "
-                "element 0, and would be lost. Give a mapping such as {'input_ids': ..., "
-                "'attention_mask': ...}, or forward=lambda model, batch: ...."
-            )
-    return first, tuple(map(str, range(1, len(batch))))
+    return batch[0], tuple(map(str, range(1, len(batch))))
 
 
-def _looks_like_mask(value: Any, first: Any) -> bool:
-    if not isinstance(value, torch.Tensor) or not isinstance(first, torch.Tensor):
-        return False
-    if value.ndim < 2 or value.shape != first.shape or value.is_floating_point():
-        return False
-    return bool(((value == 0) | (value == 1)).all())
-
-
-def _sample_ids(item: Any, batch: Any, size: int) -> list[str] | None:
+def _sample_ids(item: Any, first: Any, size: int) -> list[str] | None:
     ids = item.ids if isinstance(item, PairedBatch) else None
-    if ids is None and isinstance(batch, Mapping):
-        ids = batch.get(_SAMPLE_IDS)
+    if ids is None and isinstance(first, Mapping):
+        ids = first.get(_SAMPLE_IDS)
     if ids is None:
         return None
     names = [str(each) for each in (ids.tolist() if hasattr(ids, "tolist") else ids)]

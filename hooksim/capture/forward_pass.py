@@ -1,5 +1,6 @@
 """What the hooks of one reader take during one forward pass."""
 
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Mapping
@@ -10,10 +11,10 @@ from torch import Tensor, nn
 
 from hooksim.capture.mask_rules import BatchMasks
 from hooksim.capture.outputs import ChosenOutput, choose_output
-from hooksim.capture.rows import NoRowsError, TakenRows, take_rows
+from hooksim.capture.rows import TakenRows, take_rows
 from hooksim.capture.slices import BatchPosition, Reduce
 from hooksim.capture.view import Captured, Firing, ViewLayers
-from hooksim.errors import HooksimError, LayerNotFoundError, ShapeError
+from hooksim.errors import HooksimError, LayerNotFoundError, NoRowsError, ShapeError
 
 __all__ = ["EndForward", "ForwardPass"]
 
@@ -36,7 +37,8 @@ class ForwardPass:
     """One forward pass of one model, as its hooks see it.
 
     State: `fired`, calls a module; `captured`, per view what was taken of each firing, and
-    `refused`, why nothing was; `error`, what went wrong inside a hook. It lives for one batch.
+    `refused`, why nothing was; `error`, what went wrong inside a hook; `thread`, where it runs. It
+    lives for one batch.
 
     Args:
         views: The views of the model.
@@ -69,6 +71,7 @@ class ForwardPass:
         self.refused: list[dict[Firing, str]] = [{} for _ in views]
         self.error: HooksimError | None = None
         self.ended = False
+        self.thread = threading.get_ident()
         self._left = sum(expected.values()) if stop_early else 0
         self._seen: dict[Any, tuple[weakref.ref[Tensor], int, Captured]] = {}
 

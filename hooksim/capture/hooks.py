@@ -1,24 +1,24 @@
 """Hooks that are always removed: the one mechanism that registers them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor, nn
 
 from hooksim.capture.activations import ActivationStore
+from hooksim.capture.eager import eager
 from hooksim.capture.layers import Selectors, select_layers, unwrap
 from hooksim.capture.mask_rules import InputHook
 from hooksim.capture.rows import Rows, as_rows
 
-__all__ = ["ForwardHook", "capture_activations", "eager", "forward_hooks", "input_hooks"]
+__all__ = ["capture_activations", "forward_hooks", "input_hooks"]
 
-ForwardHook: TypeAlias = Callable[[nn.Module, Any, Any], None]
+_ForwardHook: TypeAlias = Callable[[nn.Module, Any, Any], None]
 
 
 @contextmanager
-def forward_hooks(hooks: Iterable[tuple[nn.Module, ForwardHook]]) -> Iterator[None]:
+def forward_hooks(hooks: Iterable[tuple[nn.Module, _ForwardHook]]) -> Iterator[None]:
     """Hold forward hooks for as long as the context lasts.
 
     Args:
@@ -51,32 +51,6 @@ def input_hooks(hooks: Iterable[tuple[nn.Module, InputHook]]) -> Iterator[None]:
 
 
 @contextmanager
-def eager(model: nn.Module) -> Iterator[None]:
-    """Run a model as it is written, so that every hook sees a plain tensor.
-
-    Hooks set after a compiled call never fire, silently; and the fast path of
-    `nn.TransformerEncoder` packs padded sequences into nested tensors.
-
-    Args:
-        model: Any module.
-
-    Yields:
-        None; inside, compiled submodules run eagerly and the fast path is off.
-    """
-    compiled = any(
-        module._compiled_call_impl is not None or "_orig_mod" in module._modules
-        for module in model.modules()
-    )
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
 def capture_activations(
     model: nn.Module, layers: Selectors = None, rows: str | Rows | None = None
 ) -> Iterator[dict[str, Tensor]]:
@@ -98,6 +72,7 @@ def capture_activations(
         LayerNotFoundError: A selector matches nothing, or a named layer gives no tensor or rows.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(inplace=True))
         >>> with capture_activations(model, "0") as activations:
         ...     output = model(torch.ones(5, 3))

@@ -1,15 +1,15 @@
 """Layers by their dotted names: what a model has, and what a selector picks."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hooksim.capture.default_layers import default_layers
-from hooksim.capture.spelling import close_names
 from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.spelling import close_names
 
 __all__ = [
     "SelectedLayer",
@@ -112,7 +112,7 @@ def select_layers(model: nn.Module, selectors: Selectors, label: str = "") -> li
 
     Raises:
         LayerNotFoundError: A selector matches nothing, or names a container.
-        ConfigError: A regular expression is not valid.
+        ConfigError: A selector is no string, or not a valid regular expression.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
@@ -123,7 +123,7 @@ def select_layers(model: nn.Module, selectors: Selectors, label: str = "") -> li
     if selectors is None:
         return _default(model, layers, label)
     found: dict[tuple[str, int | None], SelectedLayer] = {}
-    for selector in [selectors] if isinstance(selectors, str) else selectors:
+    for selector in _as_list(selectors):
         for layer in _select(model, layers, selector, label):
             known = found.setdefault((layer.name, layer.firing), layer)
             if layer.by_name and not known.by_name:
@@ -166,6 +166,19 @@ def named_layers(model: nn.Module) -> dict[str, nn.Module]:
         The modules in the model's own order, what wrappers add left out of the names.
     """
     return dict(_walk(model, "", (model,)))
+
+
+def _as_list(selectors: Any) -> list[str]:
+    if isinstance(selectors, str):
+        return [selectors]
+    several = list(selectors) if isinstance(selectors, Iterable) else [selectors]
+    for selector in several:
+        if not isinstance(selector, str):
+            raise ConfigError(
+                "layers: expected a string such as 'encoder.layer.0' or a list of strings, got "
+                f"{type(selector).__name__}. hooksim.list_layers(model) shows the names."
+            )
+    return several
 
 
 def _walk(

@@ -1,4 +1,4 @@
-"""A loader read one batch ahead: how large is the next batch, and is it the last?"""
+"""A loader read one batch ahead: is the next batch the last, and too small for itself?"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -9,20 +9,18 @@ __all__ = ["SizedBatch", "cut_batches", "look_ahead"]
 
 
 class SizedBatch(NamedTuple):
-    """A batch and what is known of the one after it.
+    """A batch, and whether the one after it is the small rest of the data.
 
     Attributes:
         item: What the loader gave.
         size: Number of samples.
-        next_size: Size of the next batch; None where this is the last.
-        next_is_last: Whether the next batch is known to be the last. A large next batch is not
-            looked past, and counts as not known.
+        joins_next: Whether the next batch is the last and small, so that what is cut batch by
+            batch takes the two together.
     """
 
     item: Any
     size: int
-    next_size: int | None
-    next_is_last: bool
+    joins_next: bool
 
 
 def cut_batches(loader: Iterable[Any], max_samples: int | None) -> Iterator[tuple[Any, int]]:
@@ -52,10 +50,10 @@ def cut_batches(loader: Iterable[Any], max_samples: int | None) -> Iterator[tupl
 
 
 def look_ahead(batches: Iterable[tuple[Any, int]], smallest: int = 4) -> Iterator[SizedBatch]:
-    """Give each batch together with what is known of the next.
+    """Give each batch, and say which one the last is joined to.
 
-    One batch is read ahead, a second only where the next is small: smaller than half of this one,
-    or than `smallest`. A small last batch may have to be joined to the one before it.
+    One batch is read ahead, a second only where the next is small, to learn whether it is the
+    last: smaller than half of this one, or than `smallest`.
 
     Args:
         batches: Batches and their sizes.
@@ -65,9 +63,8 @@ def look_ahead(batches: Iterable[tuple[Any, int]], smallest: int = 4) -> Iterato
         The batches in order.
 
     Example:
-        >>> [(each.size, each.next_size, each.next_is_last)
-        ...  for each in look_ahead([("a", 8), ("b", 8), ("c", 3)])]
-        [(8, 8, False), (8, 3, True), (3, None, False)]
+        >>> [(each.size, each.joins_next) for each in look_ahead([("a", 8), ("b", 8), ("c", 3)])]
+        [(8, False), (8, True), (3, False)]
     """
     source = iter(batches)
     held = [batch for batch in [next(source, None)] if batch is not None]
@@ -75,9 +72,8 @@ def look_ahead(batches: Iterable[tuple[Any, int]], smallest: int = 4) -> Iterato
         item, size = held[0]
         if len(held) == 1:
             held += [batch for batch in [next(source, None)] if batch is not None]
-        next_size = held[1][1] if len(held) > 1 else None
-        is_small = next_size is not None and (next_size < size / 2 or next_size < smallest)
+        is_small = len(held) > 1 and (2 * held[1][1] < size or held[1][1] < smallest)
         if is_small and len(held) == 2:
             held += [batch for batch in [next(source, None)] if batch is not None]
-        yield SizedBatch(item, size, next_size, is_small and len(held) == 2)
+        yield SizedBatch(item, size, is_small and len(held) == 2)
         del held[0]

@@ -63,6 +63,11 @@ class TokenMask:
         """Whether every token is real."""
         return self.keep is None
 
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Number of real tokens of each sequence, known on the CPU."""
+        return tuple(self._kept.sum(dim=1).tolist())
+
     def same_tokens(self, other: "TokenMask") -> bool:
         """Tell whether two masks keep the same tokens.
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from hooksim.capture.rows import NoRowsError, Rows
+from hooksim.capture.rows import Rows, batch_first_hint
+from hooksim.errors import NoRowsError
 
 __all__ = ["ChosenOutput", "choose_output"]
 
@@ -87,6 +88,7 @@ def _wanted(
     raise NoRowsError(
         "none of its outputs is a floating tensor"
         + ("" if size is None else f" with {size} samples in dimension {rows.batch_dim}")
+        + batch_first_hint(rows)
     )
 
 

@@ -8,9 +8,34 @@ from torch import nn
 
 from hooksim.errors import ConfigError
 
-__all__ = ["can_stop_early", "evaluating", "input_device", "placed"]
+__all__ = ["as_device", "can_stop_early", "evaluating", "input_device", "placed"]
 
 _SHARDED = frozenset({"FullyShardedDataParallel", "FSDPModule", "ScriptModule"})
+
+
+def as_device(device: torch.device | str | None) -> torch.device | None:
+    """Accept a device by its name.
+
+    Args:
+        device: A device, its name, or None.
+
+    Returns:
+        The device, or None.
+
+    Raises:
+        ConfigError: There is no such kind of device.
+
+    Example:
+        >>> as_device("cpu")
+        device(type='cpu')
+    """
+    try:
+        return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(
+            f"device: expected a name such as 'cpu' or 'cuda:0', a torch.device or None, got "
+            f"{device!r}."
+        ) from error
 
 
 @contextmanager
@@ -44,7 +69,8 @@ def placed(model: nn.Module, device: torch.device | None) -> Iterator[None]:
         None.
 
     Raises:
-        ConfigError: The model is spread over several devices, so it could not be put back.
+        ConfigError: The device is not there, or the model is spread over several, so that it could
+            not be put back.
     """
     before = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
     if device is None or before <= {device}:
@@ -55,6 +81,7 @@ def placed(model: nn.Module, device: torch.device | None) -> Iterator[None]:
             f"device: {type(model).__name__} is spread over {', '.join(sorted(map(str, before)))}. "
             "Leave device=None to run it where it is."
         )
+    _check_device(device)
     try:
         model.to(device)
         yield
@@ -93,3 +120,14 @@ def can_stop_early(model: nn.Module) -> bool:
         if not _SHARDED.isdisjoint(base.__name__ for base in type(module).__mro__):
             return False
     return not any(hasattr(parameter, "ds_id") for parameter in model.parameters())
+
+
+def _check_device(device: torch.device) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise ConfigError(
+            f"device: {str(device)!r} cannot be used here: {reason}. Leave device=None to run "
+            "every model where it is."
+        ) from error

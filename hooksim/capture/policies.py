@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from hooksim.capture.masks import TokenMask
-from hooksim.errors import ShapeError
+from hooksim.errors import ConfigError, ShapeError
 
-__all__ = ["POLICIES", "Policy", "wide_dtype"]
+__all__ = ["POLICIES", "wide_dtype"]
 
-Policy: TypeAlias = Callable[[Tensor, TokenMask, int], Tensor]
+_Policy: TypeAlias = Callable[[Tensor, TokenMask, int], Tensor]
 """`(activation with the batch in front, its tokens, channel dimension) -> rows (n, d)`."""
 
 
@@ -51,6 +51,11 @@ def _token_mean(activation: Tensor, tokens: TokenMask, _channel: int) -> Tensor:
 
 
 def _position_mean(activation: Tensor, _tokens: TokenMask, channel: int) -> Tensor:
+    if channel == 0:
+        raise ConfigError(
+            "rows: batch_dim and channel_dim are the same dimension of a 4-D output, and 'mean' "
+            "needs both. Give channel_dim the dimension of the channels."
+        )
     positions = [d for d in range(1, activation.ndim) if d != channel]
     return activation.mean(dim=positions, dtype=wide_dtype(activation.dtype))
 
@@ -75,7 +80,7 @@ def _real_tokens(activation: Tensor, tokens: TokenMask, _channel: int) -> Tensor
     return every if tokens.full else every[tokens.positions_on(activation.device)]
 
 
-POLICIES: Mapping[str, Mapping[int, Policy]] = {
+POLICIES: Mapping[str, Mapping[int, _Policy]] = {
     "auto": {2: _as_is, 3: _token_mean, 4: _flatten},
     "flatten": {2: _as_is, 3: _flatten, 4: _flatten, 5: _flatten},
     "mean": {2: _as_is, 3: _token_mean, 4: _position_mean},

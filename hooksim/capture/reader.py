@@ -1,5 +1,6 @@
 """One model, its hooks, and the slices it gives batch by batch."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -9,11 +10,13 @@ import torch
 from torch import nn
 
 from hooksim.capture.calls import Call, Forward, ModelCaller
+from hooksim.capture.eager import eager
 from hooksim.capture.forward_pass import EndForward, ForwardPass
-from hooksim.capture.hooks import eager, forward_hooks, input_hooks
+from hooksim.capture.holding import held
+from hooksim.capture.hooks import forward_hooks, input_hooks
 from hooksim.capture.layers import named_layers, unwrap
 from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
-from hooksim.capture.placement import can_stop_early, evaluating, input_device, placed
+from hooksim.capture.placement import as_device, can_stop_early, evaluating, input_device, placed
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.capture.view import Captured, Firing, LayerInfo, View, ViewLayers
 from hooksim.errors import Note, ShapeError
@@ -25,9 +28,9 @@ class ModelReader:
     """Reads the layers of one model, for one or two views of it.
 
     A context: inside it the model is on `device`, in eval mode, with hooks on its layers; after
-    it, whatever happened, it is as before.
+    it, whatever happened, it is as before. While it is read, no other thread may read it.
 
-    State: `views`, `notes`; the layers of each view, settled by the first batch.
+    State: `views`, `titles`, `notes`; the layers of each view, settled by the first batch.
 
     Args:
         model: Any module; looked through where compiled or wrapped for several devices.
@@ -40,6 +43,9 @@ class ModelReader:
 
     Raises:
         LayerNotFoundError: A selector matches nothing.
+        ConfigError: A selector is no string, or there is no such device. On entering: the device
+            cannot be used.
+        HooksimError: On entering: another thread reads the model.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
@@ -63,11 +69,12 @@ class ModelReader:
         self.views = list(views)
         self.notes: list[Note] = []
         self._layers = [ViewLayers(view, self.model) for view in views]
+        self.titles = [layers.title for layers in self._layers]
         self._rules = MaskRules(self.model, named_layers(self.model))
         masks = frozenset(view.rows.mask for view in views)
         self._caller = ModelCaller(self.model, side, forward, masks)
         self._input_device = torch.device("cpu")
-        self._device = None if device is None else torch.device(device)
+        self._device = as_device(device)
         self._stop_early = stop_early and can_stop_early(self.model)
         self._expected: dict[nn.Module, int] = {}
         self._pass: ForwardPass | None = None
@@ -75,6 +82,7 @@ class ModelReader:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.enter_context(held(self.model, self.titles[0]))
             stack.enter_context(placed(self.model, self._device))
             self._input_device = input_device(self.model)
             stack.enter_context(evaluating(self.model))
@@ -140,6 +148,16 @@ class ModelReader:
         """
         return [info.name for info in self._layers[view].infos]
 
+    def keep(self, view: int, names: Sequence[str]) -> None:
+        """Read only some layers of a view from the next batch on, and stop early after these.
+
+        Args:
+            view: Position of the view.
+            names: Some of its names, in the order that is wanted.
+        """
+        self._layers[view].keep(names)
+        self._expect(self._expected)
+
     def layers(self, view: int) -> list[LayerInfo]:
         """Give what the first batch showed of a view's layers.
 
@@ -152,9 +170,12 @@ class ModelReader:
         return list(self._layers[view].infos)
 
     def _hook(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        # A module that two readers share fires for both: only the one that runs now listens.
-        if self._pass is not None and not self._pass.ended:
-            self._pass.fire(module, output)
+        # A module that two readers share fires for both, and whoever else calls the model fires
+        # it too: only the one that runs now, in its own thread, listens.
+        current = self._pass
+        if current is None or current.ended or current.thread != threading.get_ident():
+            return
+        current.fire(module, output)
 
     def _run(self, call: Call, current: ForwardPass) -> None:
         self._pass = current
@@ -181,8 +202,12 @@ class ModelReader:
         for index, view in enumerate(self._layers):
             captured, refused = current.captured[index], current.refused[index]
             self.notes += view.settle(current.fired, captured, refused)
+        self._expect(current.fired)
+
+    def _expect(self, counts: Mapping[nn.Module, int]) -> None:
+        """Expect the calls of the modules that are read, and no others."""
         read = {firing.module for view in self._layers for firing in view.firings}
-        self._expected = {each: count for each, count in current.fired.items() if each in read}
+        self._expected = {each: count for each, count in counts.items() if each in read}
 
 
 def _ignored(title: str, call: Call) -> Note | None:
@@ -196,7 +221,9 @@ def _slice(view: ViewLayers, captured: Mapping[Firing, Captured], call: Call) ->
     layers = [captured[firing] for firing in view.firings]
     _check_same_rows(view, layers)
     values = [each.value for each in layers]
-    return Slice(values, layers[0].n, call.size, layers[0].groups, call.ids)
+    tokens = layers[0].tokens
+    lengths = None if tokens is None else tokens.lengths
+    return Slice(values, layers[0].n, call.size, layers[0].groups, call.ids, lengths)
 
 
 def _check_same_rows(view: ViewLayers, captured: list[Captured]) -> None:

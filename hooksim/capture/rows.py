@@ -9,14 +9,10 @@ from torch import Tensor
 
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.policies import POLICIES, wide_dtype
-from hooksim.capture.spelling import close_names
-from hooksim.errors import ConfigError, ShapeError
+from hooksim.errors import ConfigError, NoRowsError
+from hooksim.spelling import close_names
 
-__all__ = ["NoRowsError", "Rows", "TakenRows", "as_rows", "take_rows"]
-
-
-class NoRowsError(ShapeError):
-    """An output from which the policy takes no rows: no tensor, no batch, or no such shape."""
+__all__ = ["Rows", "TakenRows", "as_rows", "batch_first_hint", "take_rows"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,15 @@ class Rows:
         mask: Key of the batch's mask of real tokens.
         output_index: Which element of a layer's tuple or dict output to take; None takes the
             first floating tensor with the batch in front.
-        batch_dim: The activation's batch dimension: 1 for `(T, B, D)`.
-        channel_dim: The channels of a 4-D activation, for `mean`: -1 for channels-last.
+        batch_dim: The activation's batch dimension: 1 for `(T, B, D)`. The loader's items have
+            the batch in front whatever the model wants: samples are counted, cut and matched
+            there. For a model that takes `(T, B, D)`, such as an `nn.LSTM` as it comes, give
+            `(B, T, D)` and `forward=lambda model, batch: model(batch.transpose(0, 1))`.
+        channel_dim: The channels of a 4-D activation, for `mean`, the only one to read it: -1 for
+            channels-last.
 
     Raises:
-        ConfigError: The policy is not known, or the batch is named as the channels.
+        ConfigError: The policy is not known.
 
     Example:
         >>> Rows("mean", normalize=True).policy
@@ -64,11 +64,6 @@ class Rows:
             raise ConfigError(
                 f"rows: no policy {self.policy!r}. {close_names(str(self.policy), POLICIES)}"
                 f"Known: {', '.join(map(repr, POLICIES))}."
-            )
-        if self.batch_dim == self.channel_dim:
-            raise ConfigError(
-                f"rows: batch_dim and channel_dim are both {self.batch_dim}. "
-                "Give channel_dim the dimension of the channels."
             )
 
 
@@ -105,6 +100,29 @@ def as_rows(rows: "str | Rows") -> Rows:
     return rows if isinstance(rows, Rows) else Rows(rows)
 
 
+def batch_first_hint(rows: Rows) -> str:
+    """Say what to do about a batch that is not where `batch_dim` says.
+
+    Args:
+        rows: The row policy.
+
+    Returns:
+        Sentences for the end of a message, the first one's full stop in front; empty for the
+        usual dimension.
+
+    Example:
+        >>> batch_first_hint(Rows())
+        ''
+    """
+    if rows.batch_dim == 0:
+        return ""
+    return (
+        ". Samples are counted in dimension 0 of the input, whatever the model wants: give "
+        "batches (B, T, ...) and, where it takes (T, B, ...), forward=lambda model, batch: "
+        "model(batch.transpose(0, 1))."
+    )
+
+
 def take_rows(
     activation: Tensor,
     rows: Rows,
@@ -130,6 +148,7 @@ def take_rows(
     Raises:
         NoRowsError: The policy takes no rows from this shape, or it has no batch of this size.
         ShapeError: The mask does not fit.
+        ConfigError: The policy `mean` has the batch of a 4-D activation named as its channels.
 
     Example:
         >>> tokens = torch.arange(12.0).reshape(2, 3, 2)
@@ -159,14 +178,17 @@ def _batch_in_front(activation: Tensor, rows: Rows, size: int) -> Tensor:
     if not -len(shape) <= rows.batch_dim < len(shape) or shape[rows.batch_dim] != size:
         raise NoRowsError(
             f"its output {shape} has no batch of {size} samples in dimension {rows.batch_dim}"
+            + batch_first_hint(rows)
         )
     batch = activation.detach().movedim(rows.batch_dim, 0)
     return batch[:, None] if batch.ndim == 1 else batch
 
 
 def _channel(ndim: int, rows: Rows) -> int:
-    """Give the channel dimension once the batch is in front."""
+    """Give the channel dimension once the batch is in front; 0 where it is the batch's."""
     channel, batch = rows.channel_dim % ndim, rows.batch_dim % ndim
+    if channel == batch:
+        return 0
     return channel + 1 if channel < batch else channel
 
 

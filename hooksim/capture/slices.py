@@ -40,6 +40,7 @@ class Slice(NamedTuple):
         groups: For token rows the item of each row, `(n,)` int64 on the rows' device, counted
             from 0 in this batch and non-decreasing; else None.
         ids: Sample ids where the data has them.
+        lengths: For token rows the number of tokens of each loader item; else None.
     """
 
     values: list[Any]
@@ -47,3 +48,4 @@ class Slice(NamedTuple):
     items: int
     groups: Tensor | None = None
     ids: list[str] | None = None
+    lengths: tuple[int, ...] | None = None

@@ -7,20 +7,20 @@ import torch
 
 from hooksim.capture.batches import PairedBatch, batch_size
 from hooksim.capture.lookahead import SizedBatch, cut_batches, look_ahead
-from hooksim.capture.reader import ModelReader
+from hooksim.capture.side import Reader
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.errors import AlignmentError, ShapeError
 
-__all__ = ["ReduceFor", "batch_size", "stream"]
+__all__ = ["stream"]
 
-ReduceFor: TypeAlias = Callable[[int, int | None, bool], Reduce | None]
-"""`(size, next size or None, next is last) -> reduce`: asked once a batch, before its forwards."""
+_ReduceFor: TypeAlias = Callable[[bool], Reduce | None]
+"""`joins_next -> reduce`: asked once a batch, before its forwards."""
 
 
 def stream(
-    readers: Sequence[ModelReader],
+    readers: Sequence[Reader],
     loader: Iterable[Any],
-    reduce_for: ReduceFor,
+    reduce_for: _ReduceFor,
     *,
     max_samples: int | None = None,
     start: int = 0,
@@ -31,12 +31,12 @@ def stream(
     Args:
         readers: Readers that the caller has entered.
         loader: Any iterable of batches, a generator too.
-        reduce_for: What to make of rows inside the hooks of a batch: `(size, next size, whether
-            the next is known to be the last)`; the next size is None for the last batch.
+        reduce_for: Says what to make of rows inside the hooks of a batch, told whether the next
+            batch is the last and small, to be joined to this one.
         max_samples: How many samples of the loader to read, counted from its beginning.
         start: Number of batches to pass over, which an earlier run has seen.
-        smallest: Below this many samples a batch counts as small, and the one after it is read
-            too, to learn whether it is the last.
+        smallest: Below this many samples a batch is small, whatever the one before it; so it is
+            below half of that one.
 
     Yields:
         For each batch the slices of all views of all readers, in order.
@@ -46,10 +46,10 @@ def stream(
         ShapeError: Token rows of other tokens from one model than from the other.
 
     Example:
-        >>> from hooksim.capture.reader import View
+        >>> from hooksim.capture.reader import ModelReader, View
         >>> model = torch.nn.Sequential(torch.nn.Linear(3, 2))
         >>> with ModelReader(model, [View("A")]) as reader:
-        ...     batches = stream([reader], torch.ones(3, 4, 3), lambda *sizes: None, max_samples=6)
+        ...     batches = stream([reader], torch.ones(3, 4, 3), lambda _: None, max_samples=6)
         ...     [slices[0].n for slices in batches]
         [4, 2]
     """
@@ -63,10 +63,10 @@ def stream(
 
 
 def _read(
-    readers: Sequence[ModelReader], batch: SizedBatch, reduce_for: ReduceFor, at: BatchPosition
+    readers: Sequence[Reader], batch: SizedBatch, reduce_for: _ReduceFor, at: BatchPosition
 ) -> list[Slice]:
     _check_halves(batch.item, at)
-    reduce = reduce_for(batch.size, batch.next_size, batch.next_is_last)
+    reduce = reduce_for(batch.joins_next)
     with torch.no_grad():
         slices = [reader.read(batch.item, reduce, at) for reader in readers]
     _check_aligned(readers, slices, at)
@@ -84,22 +84,41 @@ def _check_halves(item: Any, at: BatchPosition) -> None:
         )
 
 
-def _check_aligned(
-    readers: Sequence[ModelReader], slices: list[list[Slice]], at: BatchPosition
-) -> None:
-    views = [(reader, index) for reader in readers for index in range(len(reader.views))]
-    flat = [each for part in slices for each in part]
-    (reader, index), first = views[0], flat[0]
-    for (other, position), each in zip(views[1:], flat[1:], strict=True):
-        label, other_label = reader.views[index].label, other.views[position].label
-        if first.ids is not None and each.ids is not None and first.ids != each.ids:
+def _check_aligned(readers: Sequence[Reader], slices: list[list[Slice]], at: BatchPosition) -> None:
+    sides = [
+        (_short(title), each)
+        for reader, part in zip(readers, slices, strict=True)
+        for title, each in zip(reader.titles, part, strict=True)
+    ]
+    side, first = sides[0]
+    for other_side, other in sides[1:]:
+        if first.ids is not None and other.ids is not None and first.ids != other.ids:
             raise AlignmentError(
-                f"{at}: the sample ids of model {label} and model {other_label} differ. "
+                f"{at}: the sample ids of {side} and {other_side} differ. "
                 "Both must see the same samples in the same order."
             )
-        if first.n != each.n:
-            raise ShapeError(
-                f"layer {reader.names(index)[0]!r}: {first.n} rows from model {label}, {each.n} "
-                f"from model {other_label}, {at}. Both models must see the same samples; with "
-                "token rows, the same tokens."
+        place = _first_other_length(first, other)
+        if first.n == other.n and place is None:
+            continue
+        detail = ""
+        if place is not None and first.lengths and other.lengths:
+            detail = (
+                f"; sample {at.first_sample + place} has {first.lengths[place]} tokens for {side}, "
+                f"{other.lengths[place]} for {other_side}"
             )
+        raise ShapeError(
+            f"layer {readers[0].names(0)[0]!r}: {first.n} rows from {side}, {other.n} from "
+            f"{other_side}, {at}{detail}. Both models must see the same samples; with token rows, "
+            "the same tokens."
+        )
+
+
+def _short(title: str) -> str:
+    """`model A` of `model A (BertModel)`."""
+    return title.partition(" (")[0]
+
+
+def _first_other_length(first: Slice, other: Slice) -> int | None:
+    """The first sample of which the sides have another number of tokens, where both tell."""
+    pairs = zip(first.lengths or (), other.lengths or (), strict=False)
+    return next((place for place, (one, two) in enumerate(pairs) if one != two), None)

@@ -1,7 +1,7 @@
 """What one side wants of a model, and the layers that the first batch made of it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -211,6 +211,17 @@ class ViewLayers:
         self.firings = list(chosen.values())
         self.infos = [_info(name, firing, captured[firing]) for name, firing in chosen.items()]
         return [*_drop_notes(self.title, dropped), *_output_notes(self.title, chosen, captured)]
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Read only some of the layers from now on.
+
+        Args:
+            names: Some of the names that `settle` fixed, in the order that is wanted.
+        """
+        places = {info.name: place for place, info in enumerate(self.infos)}
+        kept = [places[name] for name in names]
+        self.firings = [self.firings[place] for place in kept]
+        self.infos = [self.infos[place] for place in kept]
 
     def _asking(self, firing: Firing) -> list[SelectedLayer]:
         return [

@@ -7,7 +7,8 @@ from zipfile import BadZipFile
 from hooksim.capture.batches import PairedBatch
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
 from hooksim.errors import ConfigError
-from hooksim.loading.wording import did_you_mean, first_line, listed
+from hooksim.loading.wording import first_line, listed
+from hooksim.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np

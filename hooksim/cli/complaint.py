@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hooksim.loading.wording import did_you_mean, listed
+from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["describe"]
 

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from hooksim.errors import ConfigError
-from hooksim.loading.wording import did_you_mean, listed
+from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["add_arguments", "run"]
 

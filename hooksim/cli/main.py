@@ -17,7 +17,8 @@ from typing import NoReturn
 
 from hooksim.cli import compare, demo, heatmap, layers
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
-from hooksim.loading.wording import did_you_mean, first_line
+from hooksim.loading.wording import first_line
+from hooksim.spelling import did_you_mean
 
 __all__ = ["main"]
 

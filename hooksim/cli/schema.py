@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from hooksim.loading.wording import did_you_mean
+from hooksim.spelling import did_you_mean
 
 __all__ = ["KindOf", "Strict", "schema_of"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from hooksim.blocks.blocker import automatic_size
-from hooksim.capture.layers import Selectors, layers_for_other, model_title
+from hooksim.capture.layers import Selectors, layers_for_other
 from hooksim.capture.reader import LayerInfo, ModelReader, View
 from hooksim.capture.rows import as_rows
 from hooksim.capture.stream import stream
@@ -81,16 +81,16 @@ def survey(
     with ExitStack() as stack:
         for reader in readers:
             stack.enter_context(reader)
-        slices = next(stream(readers, islice(loader, 1), lambda *_sizes: None))
+        slices = next(stream(readers, islice(loader, 1), lambda _joins_next: None))
     return [
         Side(
-            model_title(reader.model, view.label),
+            reader.titles[0],
             reader.layers(0),
             part.items,
             part.n,
             reader.notes,
         )
-        for reader, view, part in zip(readers, views, slices, strict=True)
+        for reader, part in zip(readers, slices, strict=True)
     ]
 
 

@@ -11,7 +11,8 @@ from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
 from hooksim.cli.schema import KindOf
 from hooksim.errors import ConfigError, Note
 from hooksim.loading import TOKENIZER_KINDS, load_tokenizer
-from hooksim.loading.wording import did_you_mean, listed
+from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["TextBatches", "Texts", "read_texts", "text_batches"]
 

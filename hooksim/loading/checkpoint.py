@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from hooksim.errors import ConfigError
 from hooksim.loading.weights import LoadedModel, WeightReport
-from hooksim.loading.wording import did_you_mean, first_line, listed
+from hooksim.loading.wording import first_line, listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["load_transformers_model", "load_transformers_tokenizer", "transformers_messages_off"]
 

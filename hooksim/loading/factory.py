@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from hooksim.errors import ConfigError
-from hooksim.loading.wording import did_you_mean
+from hooksim.spelling import did_you_mean
 
 __all__ = ["call_factory", "import_factory"]
 

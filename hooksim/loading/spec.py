@@ -9,7 +9,8 @@ from hooksim.errors import ConfigError
 from hooksim.loading.checkpoint import load_transformers_model, load_transformers_tokenizer
 from hooksim.loading.python import load_python_model, load_python_tokenizer
 from hooksim.loading.weights import LoadedModel
-from hooksim.loading.wording import did_you_mean, listed
+from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["MODEL_KINDS", "TOKENIZER_KINDS", "load_model", "load_tokenizer"]
 

@@ -1,24 +1,10 @@
-"""Phrases that error messages share: close names, lists cut short, counts."""
+"""Phrases that error messages share: lists cut short, counts, first lines."""
 
 from collections.abc import Iterable, Sized
-from difflib import get_close_matches
 
-__all__ = ["count", "did_you_mean", "first_line", "listed", "shown"]
+__all__ = ["count", "first_line", "listed", "shown"]
 
 _NAMES_SHOWN = 5
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return `, did you mean ...?`, or nothing where no candidate is close.
-
-    Example:
-        >>> did_you_mean("shunk", ["chunk", "length"])
-        ", did you mean 'chunk'?"
-    """
-    names = list(candidates)
-    same_letters = [name for name in names if name.lower() == word.lower()]
-    close = same_letters or get_close_matches(word, names, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def listed(names: Iterable[object]) -> str:

@@ -15,7 +15,7 @@ class Reading(NamedTuple):
         key: Its name in the result.
         label: What it is, in words, with the options that matter.
         best: Which values mean "closest".
-        limits: The ends of its scale; values beyond are legitimate.
+        range: The ends of its scale; values beyond are legitimate.
         direction: Such as `A to B`; empty where there is none.
         estimate: Values and standard errors.
     """
@@ -23,7 +23,7 @@ class Reading(NamedTuple):
     key: str
     label: str
     best: Literal["max", "min"]
-    limits: tuple[float, float]
+    range: tuple[float, float]
     direction: str
     estimate: Estimate
 

@@ -1,13 +1,13 @@
 """From what a user writes to measures."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from hooksim.errors import ConfigError
 from hooksim.measures.base import Measure
 from hooksim.measures.cka import CKA
 from hooksim.measures.information_imbalance import InformationImbalance
+from hooksim.spelling import did_you_mean
 
 __all__ = ["MEASURES", "choose_measures"]
 
@@ -33,7 +33,7 @@ def choose_measures(
         ...                                                       "key": "biased"}])]
         ['CKA (linear, debiased)', 'CKA (linear, biased)']
     """
-    several = [measures] if isinstance(measures, str | Mapping | Measure) else list(measures)
+    several: list[Any] = list(measures) if isinstance(measures, list | tuple) else [measures]
     chosen = [_choose(measure) for measure in several]
     if not chosen:
         raise ConfigError(f"measures: expected at least one of {', '.join(MEASURES)}, got none.")
@@ -47,7 +47,7 @@ def choose_measures(
     return chosen
 
 
-def _choose(measure: str | Measure | Mapping[str, Any]) -> Measure:
+def _choose(measure: Any) -> Measure:
     if isinstance(measure, str):
         return _by_name(measure)()
     if isinstance(measure, Mapping):
@@ -57,7 +57,7 @@ def _choose(measure: str | Measure | Mapping[str, Any]) -> Measure:
             return kind(**options)
         except TypeError as error:
             raise ConfigError(f"measures: {kind.name}: {error}.") from error
-    if isinstance(measure, Measure):
+    if isinstance(measure, Measure) and not isinstance(measure, type):
         return measure
     raise ConfigError(f"measures: expected a name or a measure, got {measure!r}.")
 
@@ -65,6 +65,5 @@ def _choose(measure: str | Measure | Mapping[str, Any]) -> Measure:
 def _by_name(name: Any) -> type[Measure]:
     if name in MEASURES:
         return MEASURES[name]
-    close = get_close_matches(str(name), MEASURES, n=1, cutoff=0.3)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    raise ConfigError(f"measures: expected one of {', '.join(MEASURES)}, got {name!r}.{meant}")
+    close = did_you_mean(str(name), MEASURES) or "."
+    raise ConfigError(f"measures: expected one of {', '.join(MEASURES)}, got {name!r}{close}")

@@ -1,7 +1,7 @@
 """What a comparison gives: values, names, provenance; pictures, tables, files."""
 
-from hooksim.results.comparison import Comparison, UnknownKeyError
+from hooksim.results.comparison import Comparison
 from hooksim.results.files import check_target
 from hooksim.results.matrix import Match, Meaning, SimilarityMatrix
 
-__all__ = ["Comparison", "Match", "Meaning", "SimilarityMatrix", "UnknownKeyError", "check_target"]
+__all__ = ["Comparison", "Match", "Meaning", "SimilarityMatrix", "check_target"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hooksim.errors import ConfigError, HooksimError
+from hooksim.errors import ConfigError, HooksimError, UnknownKeyError
 from hooksim.results.caption import caption_text, side_label
 from hooksim.results.matrix import SimilarityMatrix
 
@@ -17,17 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "UnknownKeyError"]
+__all__ = ["Comparison"]
 
 _FORTH, _BACK = "_a_to_b", "_b_to_a"
-
-
-class UnknownKeyError(HooksimError, KeyError):
-    """A result has no matrix of this name."""
-
-    def __str__(self) -> str:
-        # KeyError would show the message in quotation marks.
-        return str(self.args[0])
 
 
 class Comparison:

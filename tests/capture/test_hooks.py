@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hooksim.capture.hooks import capture_activations, eager, forward_hooks, input_hooks
+from hooksim.capture.hooks import capture_activations, forward_hooks, input_hooks
 from hooksim.errors import LayerNotFoundError, ShapeError
 from tests.capture.tiny_models import Block, Stack, compiled, hook_count, text_batch, tiny
 
@@ -26,26 +26,6 @@ def test_hooks_are_removed_where_one_cannot_be_set():
     with pytest.raises(AttributeError), forward_hooks([(model, print), (None, print)]):
         pass
     assert hook_count(model) == 0
-
-
-def test_compiled_submodules_run_eagerly():
-    model = Stack(2)
-    inner = model.blocks[1]
-    model.blocks[1] = compiled(inner)
-    with torch.no_grad():
-        model(torch.ones(3, 4))
-    fired = []
-    with forward_hooks([(inner.outer, lambda *seen: fired.append(1))]), eager(model):
-        model(torch.ones(3, 4))
-    assert fired == [1]
-
-
-def test_the_fast_path_is_off_inside_and_back_after():
-    assert torch.backends.mha.get_fastpath_enabled()
-    with pytest.raises(KeyboardInterrupt), eager(Stack(1)):
-        assert not torch.backends.mha.get_fastpath_enabled()
-        raise KeyboardInterrupt
-    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_capture_keeps_what_an_in_place_layer_overwrites():

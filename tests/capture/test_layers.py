@@ -180,3 +180,9 @@ def test_names_of_a_real_model():
     assert names(tiny("Bert"), "encoder.layer.*.output") == [
         f"encoder.layer.{index}.output" for index in range(3)
     ]
+
+
+@pytest.mark.parametrize("selectors", [[0], 0, ["blocks.0", None], Stack(1)])
+def test_selectors_are_strings(selectors):
+    with pytest.raises(ConfigError, match=r"^layers: expected a string such as .* got \w+\. "):
+        names(Stack(2), selectors)

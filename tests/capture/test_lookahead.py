@@ -5,39 +5,40 @@ from hooksim.capture.batches import PairedBatch
 from hooksim.capture.lookahead import cut_batches, look_ahead
 
 
-def known(sizes, smallest=4):
+def joined(sizes, smallest=4):
+    """For each batch whether it is joined to the next."""
     batches = [(None, size) for size in sizes]
-    return [
-        (each.size, each.next_size, each.next_is_last) for each in look_ahead(batches, smallest)
-    ]
+    ahead = list(look_ahead(batches, smallest))
+    assert [each.size for each in ahead] == sizes
+    return [each.joins_next for each in ahead]
 
 
 def test_no_batches():
-    assert known([]) == []
+    assert joined([]) == []
 
 
 def test_one_batch():
-    assert known([5]) == [(5, None, False)]
+    assert joined([5]) == [False]
 
 
-def test_a_large_next_batch_is_not_looked_past():
-    assert known([8, 8, 8]) == [(8, 8, False), (8, 8, False), (8, None, False)]
+def test_a_large_last_batch_stands_for_itself():
+    assert joined([8, 8, 8]) == [False, False, False]
 
 
 @pytest.mark.parametrize("last", [1, 3])
-def test_a_small_last_batch_is_known_to_be_the_last(last):
-    assert known([8, 8, last])[1] == (8, last, True)
+def test_a_small_last_batch_is_joined(last):
+    assert joined([8, 8, last]) == [False, True, False]
 
 
-def test_a_small_batch_in_between_is_not_the_last():
-    assert known([8, 3, 8]) == [(8, 3, False), (3, 8, False), (8, None, False)]
+def test_a_small_batch_in_between_is_not_joined():
+    assert joined([8, 3, 8]) == [False, False, False]
 
 
 def test_small_is_less_than_half_or_less_than_the_smallest():
-    assert known([12, 6])[0] == (12, 6, False)
-    assert known([13, 6])[0] == (13, 6, True)
-    assert known([12, 6], smallest=7)[0] == (12, 6, True)
-    assert known([4, 3])[0] == (4, 3, True)
+    assert joined([12, 6]) == [False, False]
+    assert joined([13, 6]) == [True, False]
+    assert joined([12, 6], smallest=7) == [True, False]
+    assert joined([4, 3]) == [True, False]
 
 
 def test_reads_no_further_than_needed():

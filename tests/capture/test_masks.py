@@ -46,3 +46,8 @@ def test_same_tokens():
     assert not TokenMask.read(one, "m").same_tokens(TokenMask(1, 2))
     assert TokenMask(1, 2).same_tokens(TokenMask(1, 2))
     assert not TokenMask(1, 2).same_tokens(TokenMask(1, 3))
+
+
+def test_lengths_are_known_on_the_host():
+    assert TokenMask(2, 3).lengths == (3, 3)
+    assert TokenMask.read(torch.tensor([[0, 1, 1], [1, 0, 0]]), "mask").lengths == (2, 1)

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from hooksim.capture.outputs import choose_output
-from hooksim.capture.rows import NoRowsError, Rows
+from hooksim.capture.rows import Rows
+from hooksim.errors import NoRowsError
 
 HIDDEN = torch.zeros(4, 5, 3)
 CACHE = torch.zeros(2, 3)

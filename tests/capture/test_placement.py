@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from hooksim.capture.placement import can_stop_early, evaluating, input_device, placed
+from hooksim.capture.placement import as_device, can_stop_early, evaluating, input_device, placed
 from hooksim.errors import ConfigError
 from tests.capture.tiny_models import Stack
 
@@ -75,3 +75,25 @@ def test_sharded_models_run_to_the_end():
     zero = nn.Linear(2, 2)
     zero.weight.ds_id = 0
     assert not can_stop_early(zero)
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:x", ["cpu"], 1.5])
+def test_a_device_that_does_not_exist(device):
+    with pytest.raises(ConfigError) as error:
+        as_device(device)
+    assert str(error.value) == (
+        "device: expected a name such as 'cpu' or 'cuda:0', a torch.device or None, got "
+        f"{device!r}."
+    )
+
+
+def test_devices_by_name():
+    assert as_device(None) is None
+    assert as_device("cpu") == as_device(CPU) == CPU
+
+
+def test_a_device_that_is_not_here():
+    absent = torch.device("xpu" if not torch.xpu.is_available() else "cuda:99")
+    message = rf"^device: '{absent}' cannot be used here: [^\n]+\. Leave device=None"
+    with pytest.raises(ConfigError, match=message), placed(Stack(1), absent):
+        pass

@@ -4,8 +4,9 @@ from torch import Tensor, nn
 
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.reader import ModelReader, View
-from hooksim.errors import LayerNotFoundError
-from tests.capture.reading import START, Calls, read, values_of
+from hooksim.capture.rows import Rows
+from hooksim.errors import ConfigError, LayerNotFoundError
+from tests.capture.reading import LATER, START, Calls, read, values_of
 from tests.capture.tiny_models import Stack, compiled, hook_count, text_batch, tiny
 
 
@@ -230,3 +231,59 @@ def test_restored_where_entering_fails():
         reader.__enter__()
     assert hook_count(model) == 0
     assert model.training
+
+
+class TimeFirst(nn.Module):
+    """An nn.LSTM as it comes: it takes and gives (T, B, D)."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lstm(x)[0]
+
+
+def test_models_that_take_time_first():
+    model, x = TimeFirst(), torch.randn(5, 7, 4)
+    view = View("A", "lstm", Rows(batch_dim=1))
+    with (
+        ModelReader(model, [view]) as reader,
+        pytest.raises(LayerNotFoundError, match=r"7 samples in dimension 1\. Samples are counted"),
+    ):
+        reader.read(x.transpose(0, 1), None, START)
+    options = {"forward": lambda model, batch: model(batch.transpose(0, 1))}
+    with ModelReader(model, [view], **options) as reader, torch.no_grad():
+        [part] = reader.read(x, None, START)
+        expected = model(x.transpose(0, 1)).mean(dim=0)
+    torch.testing.assert_close(part.values[0], expected)
+
+
+@pytest.mark.parametrize("stop_early", [True, False])
+def test_only_kept_layers_are_read_from_then_on(stop_early):
+    model, x = Stack(4).eval(), torch.ones(3, 4)
+    fired, reduced = [], []
+    views = [View("A"), View("B", ["blocks.0", "blocks.2"])]
+
+    def reduce(rows, groups):
+        reduced.append(1)
+        return rows.clone()
+
+    for index, block in enumerate(model.blocks):
+        block.register_forward_pre_hook(lambda *seen, index=index: fired.append(index))
+    with ModelReader(model, views, stop_early=stop_early) as reader, torch.no_grad():
+        whole, _ = reader.read(x, reduce, START)
+        reader.keep(0, ["blocks.2", "blocks.1"])
+        fired.clear(), reduced.clear()
+        part, other = reader.read(x, reduce, LATER)
+    assert reader.names(0) == [info.name for info in reader.layers(0)] == ["blocks.2", "blocks.1"]
+    assert [torch.equal(part.values[0], value) for value in whole.values] == [0, 0, 1, 0]
+    assert part.values[0] is other.values[1]
+    assert fired == ([0, 1, 2] if stop_early else [0, 1, 2, 3])
+    assert len(reduced) == 3
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda:x"])
+def test_an_unknown_device_is_one_line(device):
+    with pytest.raises(ConfigError, match=r"^device: expected a name such as 'cpu'"):
+        ModelReader(Stack(1), [View("A")], device=device)

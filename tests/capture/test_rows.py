@@ -6,8 +6,8 @@ from torch import Tensor
 
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.policies import POLICIES
-from hooksim.capture.rows import NoRowsError, Rows, as_rows, take_rows
-from hooksim.errors import ConfigError, ShapeError
+from hooksim.capture.rows import Rows, as_rows, take_rows
+from hooksim.errors import ConfigError, NoRowsError, ShapeError
 
 KEEP = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
 
@@ -107,17 +107,32 @@ def test_shapes_without_a_policy_are_refused(policy, shape):
 def test_no_batch_dimension_is_refused():
     with pytest.raises(NoRowsError, match=r"output \(7, 3\) has no batch of 4 samples in dim"):
         take_rows(torch.zeros(7, 3), Rows(), size=4)
-    with pytest.raises(NoRowsError, match="has no batch of 4 samples in dimension 1"):
-        take_rows(torch.zeros(4), Rows(batch_dim=1, channel_dim=2), size=4)
+    with pytest.raises(NoRowsError) as error:
+        take_rows(torch.zeros(4), Rows(batch_dim=1), size=4)
+    assert str(error.value) == (
+        "its output (4,) has no batch of 4 samples in dimension 1. Samples are counted in "
+        "dimension 0 of the input, whatever the model wants: give batches (B, T, ...) and, where "
+        "it takes (T, B, ...), forward=lambda model, batch: model(batch.transpose(0, 1))."
+    )
 
 
 def test_batch_dim_moves_the_batch_to_the_front():
     activation = torch.randn(5, 3, 2)
-    moved = rows_of(activation, "mean", KEEP, batch_dim=1, channel_dim=2)
+    moved = rows_of(activation, "mean", KEEP, batch_dim=1)
     torch.testing.assert_close(moved, rows_of(activation.transpose(0, 1), "mean", KEEP))
     image = torch.randn(4, 2, 5, 3)  # (C, B, H, W)
     pooled = rows_of(image, "mean", batch_dim=1, channel_dim=0)
     torch.testing.assert_close(pooled, image.mean(dim=(2, 3)).T)
+    flat = rows_of(image, "auto", batch_dim=1)
+    torch.testing.assert_close(flat, image.transpose(0, 1).reshape(2, 60))
+
+
+@pytest.mark.parametrize("dims", [(1, 1), (1, -3), (-3, 1), (0, 0)])
+def test_the_batch_is_not_the_channels_of_a_mean_over_positions(dims):
+    batch_dim, channel_dim = dims
+    message = r"^rows: batch_dim and channel_dim are the same dimension of a 4-D output"
+    with pytest.raises(ConfigError, match=message):
+        rows_of(torch.randn(4, 4, 5, 3), "mean", batch_dim=batch_dim, channel_dim=channel_dim)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -191,8 +206,6 @@ def test_unknown_policy_is_refused_with_close_names():
         ConfigError, match=r"no policy 'tokens'. Close names: 'token'. Known: 'auto'"
     ):
         Rows("tokens")
-    with pytest.raises(ConfigError, match="batch_dim and channel_dim are both 1"):
-        Rows(batch_dim=1)
 
 
 def test_policies_by_name():

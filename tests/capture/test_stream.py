@@ -5,12 +5,13 @@ from torch import nn
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.reader import ModelReader, View
 from hooksim.capture.rows import Rows
+from hooksim.capture.slices import Slice
 from hooksim.capture.stream import stream
 from hooksim.errors import AlignmentError, ShapeError
 from tests.capture.tiny_models import Stack, hook_count, text_batch, tiny
 
 
-def keep(*sizes):
+def keep(joins_next):
     return None
 
 
@@ -40,22 +41,22 @@ def test_one_list_of_slices_a_batch_in_the_order_of_readers_and_views():
 def test_reduce_is_asked_once_a_batch():
     asked = []
 
-    def reduce_for(*sizes):
-        asked.append(sizes)
+    def reduce_for(joins_next):
+        asked.append(joins_next)
         return lambda rows, groups: rows.shape[0]
 
     with ModelReader(Stack(2), [View("A")]) as reader:
         values = [slices[0].values for slices in stream([reader], DATA.split(9), reduce_for)]
-    assert asked == [(9, 9, False), (9, 2, True), (2, None, False)]
+    assert asked == [False, True, False]
     assert values == [[9, 9], [9, 9], [2, 2]]
 
 
-def test_small_batches_are_looked_past():
+def test_what_is_small_is_for_the_caller_to_say():
     asked = []
     with ModelReader(Stack(2), [View("A")]) as reader:
         loader = [DATA[:8], DATA[8:14]]
-        list(stream([reader], loader, lambda *sizes: asked.append(sizes), smallest=7))
-    assert asked[0] == (8, 6, True)
+        list(stream([reader], loader, asked.append, smallest=7))
+    assert asked == [True, False]
 
 
 def test_max_samples_and_start():
@@ -105,17 +106,69 @@ def test_ids_that_differ():
         list(stream([a, b], [item], keep))
 
 
-def test_other_numbers_of_token_rows():
-    pair = PairedBatch(text_batch([3, 5]), text_batch([3, 4]))
+def token_rows_of(pairs):
     views = [View("A", None, Rows("token"))], [View("B", None, Rows("token"))]
     with (
         ModelReader(tiny("Bert"), views[0]) as a,
         ModelReader(tiny("Llama"), views[1], side="b") as b,
-        pytest.raises(ShapeError) as error,
     ):
-        list(stream([a, b], [pair], keep))
+        return list(stream([a, b], pairs, keep))
+
+
+def test_other_numbers_of_token_rows():
+    with pytest.raises(ShapeError) as error:
+        token_rows_of([PairedBatch(text_batch([3, 5]), text_batch([3, 4]))])
     assert str(error.value) == (
-        "layer 'encoder.layer.0': 8 rows from model A, 7 from model B, batch 0 (first sample 0). "
+        "layer 'encoder.layer.0': 8 rows from model A, 7 from model B, batch 0 (first sample 0); "
+        "sample 1 has 5 tokens for model A, 4 for model B. "
+        "Both models must see the same samples; with token rows, the same tokens."
+    )
+
+
+def test_as_many_token_rows_of_other_sequences():
+    same = PairedBatch(text_batch([4, 2]), text_batch([4, 2], left=True))
+    swapped = PairedBatch(text_batch([2, 3, 5]), text_batch([2, 5, 3]))
+    with pytest.raises(ShapeError) as error:
+        token_rows_of([same, swapped])
+    assert str(error.value) == (
+        "layer 'encoder.layer.0': 10 rows from model A, 10 from model B, batch 1 (first sample 2); "
+        "sample 3 has 3 tokens for model A, 5 for model B. "
+        "Both models must see the same samples; with token rows, the same tokens."
+    )
+
+
+def test_token_rows_carry_the_tokens_of_each_sample():
+    [[part, other]] = token_rows_of([PairedBatch(text_batch([4, 2]), text_batch([4, 2], total=6))])
+    assert part.lengths == other.lengths == (4, 2)
+
+
+class Counting:
+    """A side that is no model: it counts."""
+
+    titles = ("recording A", "recording B")
+    notes = ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def names(self, view):
+        return ["layer"]
+
+    def keep(self, view, names):
+        pass
+
+    def read(self, item, reduce, at):
+        return [Slice([item[:, view]], len(item) + view, len(item)) for view in range(2)]
+
+
+def test_a_side_need_not_be_a_model():
+    with Counting() as reader, pytest.raises(ShapeError) as error:
+        list(stream([reader], [DATA], keep))
+    assert str(error.value) == (
+        "layer 'layer': 20 rows from recording A, 21 from recording B, batch 0 (first sample 0). "
         "Both models must see the same samples; with token rows, the same tokens."
     )
 
