@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from hooksim import functional
+    from hooksim.accumulators.covariance import CovarianceAccumulator
     from hooksim.accumulators.gram import GramAccumulator
     from hooksim.accumulators.ranks import RankAccumulator
     from hooksim.capture.batches import PairedBatch
@@ -35,6 +36,7 @@ _HOME = {
     "CkaEstimator": "estimators",
     "Comparison": "results",
     "ConfigError": "errors",
+    "CovarianceAccumulator": "accumulators.covariance",
     "GramAccumulator": "accumulators.gram",
     "HooksimError": "errors",
     "InformationImbalance": "measures.information_imbalance",
@@ -59,6 +61,7 @@ __all__ = [
     "CkaEstimator",
     "Comparison",
     "ConfigError",
+    "CovarianceAccumulator",
     "GramAccumulator",
     "HooksimError",
     "InformationImbalance",

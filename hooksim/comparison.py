@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 import torch
@@ -115,12 +115,10 @@ def compare(
     options: dict[str, Any] = {"forward": forward, "device": device, "stop_early": stop_early}
     readers, sides = _readers(a, b, views, paired, options)
     sides = sides._replace(aligned=pairs == "same_name")
-    accumulators = [measure.accumulator([sides]) for measure in chosen]
-    order = OrderAccumulator(pairs=[sides])
-    needs = max(zip(accumulators, chosen, strict=True), key=lambda each: each[0].minimum)[1].title
-    run = Run(
-        readers, [*accumulators, order], block_size, needs, common_layers=pairs == "same_name"
-    )
+    accumulators = [measure.accumulators([sides]) for measure in chosen]
+    every = [*chain.from_iterable(accumulators), OrderAccumulator(pairs=[sides])]
+    needs = max(chosen, key=_minimum).title
+    run = Run(readers, every, block_size, needs, common_layers=pairs == "same_name")
     started = time.perf_counter()
     with _progress(None if max_samples else loader, progress) as on_batch:
         run.execute(batches, max_samples=max_samples, on_batch=on_batch)
@@ -131,8 +129,8 @@ def compare(
         reading.key: SimilarityMatrix(
             reading.key, *reading.estimate, names_a, names_b, _meaning(reading)
         )
-        for measure, accumulator in zip(chosen, accumulators, strict=True)
-        for reading in measure.read(accumulator, 0)
+        for measure, own in zip(chosen, accumulators, strict=True)
+        for reading in measure.read(own, 0)
     }
     asked = {"pairs": pairs, "block_size": block_size, "max_samples": max_samples}
     metadata = _metadata(run, views, chosen, seconds, models=(a, b), layers=(names_a, names_b))
@@ -165,12 +163,17 @@ def _check_block_size(block_size: Any, measures: Sequence[Measure]) -> None:
             f"block_size: expected an integer, 'batch' or 'auto', got {block_size!r}."
         )
     for measure in measures:
-        least = measure.accumulator([SidePair(0, 1)]).minimum
+        least = _minimum(measure)
         if block_size < least:
             raise ConfigError(
                 f"block_size: {measure.title} needs at least {least} samples in a block, "
                 f"got {block_size}."
             )
+
+
+def _minimum(measure: Measure) -> int:
+    """The fewest samples that a block may have for a measure."""
+    return max(accumulator.minimum for accumulator in measure.accumulators(()))
 
 
 def _refuse_later(**arguments: tuple[Any, Any]) -> None:

@@ -51,7 +51,13 @@ class Run:
         dtype = max(
             (accumulator.gram_dtype for accumulator in accumulators), key=lambda kind: kind.itemsize
         )
-        self._blocker = Blocker(block_size, dtype, self._minimum, needs)
+        self._blocker = Blocker(
+            block_size,
+            dtype,
+            self._minimum,
+            needs,
+            with_rows=any(accumulator.needs_rows for accumulator in accumulators),
+        )
         self._common_layers = common_layers
 
     def execute(

@@ -283,7 +283,7 @@ class AccumulatorLaws:
         with pytest.raises(NonFiniteError, match="1 of 30 rows hold NaN or infinity"):
             accumulator.update(rows_a, rows_b)
         with pytest.raises(NotEnoughSamplesError, match="expected at least"):
-            accumulator.update(*([rows[:1] for rows in side] for side in second))
+            accumulator.update(*([rows[:0] for rows in side] for side in second))
         with pytest.raises(ShapeError, match="matching sample counts"):
             accumulator.update(second[0], [rows[:-1] for rows in second[1]])
         assert same_state(snapshot(accumulator), before)

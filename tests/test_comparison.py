@@ -291,12 +291,27 @@ class TestWarnings:
         data[7] *= 300
         result = compare(same(), same(), data.split(100), layers_a="0")
         assert "ruling_sample" in [warning["code"] for warning in result.metadata["warnings"]]
-        assert "one sample makes" in result.metadata["warnings"][0]["text"]
+        assert "one of 1,200 samples makes" in result.metadata["warnings"][0]["text"]
+
+    def test_one_of_few_samples_that_rules(self):
+        data = samples(300)
+        assert compare(same(), same(), [data], layers_a="0").metadata["warnings"] == []
+        data[7] *= 300
+        result = compare(same(), mlp(), [data], layers_a="0", layers_b="*")
+        warnings = result.metadata["warnings"]
+        assert [warning["code"] for warning in warnings] == ["ruling_sample"] * 2  # a side each
+        assert "in 2 more layers" in warnings[1]["text"]
+
+    def test_too_few_samples(self):
+        result = compare(mlp(0), mlp(1), [samples(6)])
+        assert result["cka"].stderr.isnan().all()
+        assert not any(match.decided for match in result["cka"].best_match("a"))
+        assert [warning["code"] for warning in result.metadata["warnings"]] == ["few_samples"]
 
     def test_wide_rows_become_batch_blocks(self):
-        wide = torch.randn(8, 1).expand(8, 1 << 22)
-        result = compare(same(), same(), wide.split(4), layers_a="0", measures="cka")
-        assert result.metadata["blocks"] == [4, 4]
+        wide = torch.randn(12, 1).expand(12, 1 << 21)
+        result = compare(same(), same(), wide.split(6), layers_a="0", measures="cka")
+        assert result.metadata["blocks"] == [6, 6]
         assert [warning["code"] for warning in result.metadata["warnings"]] == ["batch_blocks"]
 
 

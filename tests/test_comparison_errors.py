@@ -53,7 +53,7 @@ CASES = {
         lambda: hooksim.compare(model(), model(), []),
         hooksim.NotEnoughSamplesError,
         "the data has 0 rows; CKA (linear, debiased) needs at least 4 in a block. "
-        "Use more samples.",
+        "The loader gave no batches; a generator can be read only once.",
     ),
     "3 samples": (
         lambda: hooksim.compare(model(), model(), data(3)),
@@ -218,11 +218,6 @@ CASES = {
         hooksim.ConfigError,
         "kernel='rbf' is not available in this version; use kernel='linear'.",
     ),
-    "later: exact": (
-        lambda: hooksim.CKA(exact=True),
-        hooksim.ConfigError,
-        "exact=True is not available in this version; use exact=False.",
-    ),
     "kernel": (
         lambda: hooksim.CKA(kernel="polynomial"),
         hooksim.ConfigError,
@@ -240,6 +235,16 @@ def test_one_clear_line(name):
     assert words in message
     assert "\n" not in message
     assert isinstance(caught.value, hooksim.HooksimError)
+
+
+def test_an_error_of_the_model_says_where():
+    wide = [torch.randn(8, 5)]
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
+        hooksim.compare(model(), model(), wide)
+    assert caught.value.__notes__ == [
+        "in the forward pass of model A (Sequential), batch 0 (first sample 0), given "
+        "(8, 5) float32"
+    ]
 
 
 class Failing(nn.Module):

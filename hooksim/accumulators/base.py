@@ -113,6 +113,9 @@ class Accumulator(ABC):
     gram_dtype: ClassVar[torch.dtype] = torch.float32
     """The least precise Gram matrix that the sums may be taken of."""
 
+    needs_rows: ClassVar[bool] = False
+    """Whether the centred rows themselves are wanted, beside their Gram matrices."""
+
     def __init__(self, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
         self.pairs = tuple(SidePair(*pair) for pair in pairs)
         self.sides = sorted({side for pair in self.pairs for side in pair[:2]})
@@ -168,7 +171,8 @@ class Accumulator(ABC):
             SideNames(f"rows_{label}", [str(index) for index in range(len(side))])
             for label, side in zip("ab", sides, strict=True)
         ]
-        accumulate([self], block_of([piece], self.gram_dtype), names)
+        block = block_of([piece], self.gram_dtype, with_rows=self.needs_rows)
+        accumulate([self], block, names)
         return self
 
     def merge(self, other: Self) -> Self:

@@ -22,8 +22,9 @@ from hooksim.functional.hsic import hsic_factor, minimum_samples, noise_floor, u
 
 __all__ = ["GramAccumulator"]
 
-_RULING_SHARE = 0.02  # one sample's share of a layer's HSIC above which it rules the value
-_RULING_FROM = 1000  # samples below which a large share is no news
+_RULING_SHARE = 0.02  # one sample's share of a layer's HSIC that is news among many samples
+_RULING_MULTIPLE = 20  # of the mean share, among few
+_STDERR_FROM = 10  # samples below which the standard error is far too small
 
 
 class GramAccumulator(Accumulator):
@@ -88,7 +89,7 @@ class GramAccumulator(Accumulator):
 
         Returns:
             Values and standard errors `(layers of A, layers of B)` float64. NaN where a layer does
-            not vary; biased or not, values are as they come, not clamped.
+            not vary; standard errors are NaN for fewer than 10 samples. Values are not clamped.
 
         Raises:
             NotEnoughSamplesError: Before the first block.
@@ -109,24 +110,37 @@ class GramAccumulator(Accumulator):
         cross = sums["h_a"] / own_a + sums["h_b"] / own_b
         own = squares_a / own_a**2 + 2 * sums["a_b"] / (own_a * own_b) + squares_b / own_b**2
         squares = sums["h_h"] / both**2 - values / both * cross + (values / 2) ** 2 * own
-        stderr = torch.where(values.isnan(), values, 2 * squares.clamp(min=0).sqrt() / n)
+        stderr = 2 * squares.clamp(min=0).sqrt() / n
+        undefined = values.isnan() | (n < _STDERR_FROM)
+        stderr = torch.where(undefined, float("nan"), stderr)
         return Estimate(asked.matrix(values).cpu(), asked.matrix(stderr).cpu())
 
     def notes(self, names: Sequence[SideNames]) -> list[Note]:
-        """A warning for each layer whose HSIC comes to a large part from one sample."""
-        if self._state.is_empty() or self._state["n"] < _RULING_FROM:
+        """Warnings of too few samples, and of a sample that makes a large part of a HSIC."""
+        if self._state.is_empty():
             return []
-        notes = []
-        for side in self.sides:
-            sums = self._state["sides", str(side)]
-            for layer, share in enumerate((sums["peak"] / sums["h"]).tolist()):
-                if share > _RULING_SHARE:
-                    text = (
-                        f"{names[side].describe(layer)}: one sample makes {share:.0%} of its HSIC; "
-                        "CKA there says little about the others. Look for outliers."
-                    )
-                    notes.append(Note("ruling_sample", text))
-        return notes
+        n = int(self._state["n"])
+        if n < _STDERR_FROM:
+            text = f"{n} samples are too few for a standard error of CKA, and for CKA itself."
+            return [Note("few_samples", text)]
+        bound = max(_RULING_SHARE, _RULING_MULTIPLE / n)
+        found = (self._ruling_sample(side, names[side], n, bound) for side in self.sides)
+        return [note for note in found if note is not None]
+
+    def _ruling_sample(self, side: int, names: SideNames, n: int, bound: float) -> Note | None:
+        """A warning if a single sample makes a large part of a layer's HSIC."""
+        sums = self._state["sides", str(side)]
+        shares = (sums["peak"] / sums["h"]).nan_to_num(0.0).tolist()
+        ruled = [layer for layer, share in enumerate(shares) if share > bound]
+        if not ruled:
+            return None
+        worst = max(ruled, key=shares.__getitem__)
+        more = f" (and less so in {len(ruled) - 1} more layers)" if len(ruled) > 1 else ""
+        text = (
+            f"{names.describe(worst)}: one of {n:,} samples makes {shares[worst]:.0%} of its HSIC, "
+            f"and so of its CKA{more}. Look for outliers."
+        )
+        return Note("ruling_sample", text)
 
     def _of_cells(self, pair: SidePair, name: str) -> tuple[Tensor, Tensor]:
         """A sum of the layers of A and of B, to be broadcast over the pair's cells."""

@@ -16,6 +16,10 @@ __all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size"]
 BlockSize = int | Literal["batch", "auto"]
 
 AUTO_SIZES = (2048, 1024, 512, 256)
+EXACT_IN_BATCHES = (
+    "exact=True needs rows, and blocks of batches keep none. Give an integer block_size, or use "
+    "exact=False."
+)
 ROW_BUDGET = 2 << 30  # bytes for the rows of one block, all sides together
 
 
@@ -66,14 +70,27 @@ class Blocker:
         dtype: Of the Gram matrices.
         minimum: The fewest rows that a block may have.
         needs: What needs that many, for the error.
+        with_rows: Whether blocks keep the centred rows beside their Gram matrices; blocks of
+            batches cannot.
     """
 
-    def __init__(self, size: BlockSize, dtype: torch.dtype, minimum: int, needs: str) -> None:
+    def __init__(
+        self,
+        size: BlockSize,
+        dtype: torch.dtype,
+        minimum: int,
+        needs: str,
+        *,
+        with_rows: bool = False,
+    ) -> None:
+        if size == "batch" and with_rows:
+            raise ConfigError(EXACT_IN_BATCHES)
         self.size = size
         self.notes: list[Note] = []
         self._dtype = dtype
         self._minimum = minimum
         self._needs = needs
+        self._with_rows = with_rows
         self._memory = KernelMemory()
         self._held: list[Piece] = []
         self._batches = 0
@@ -149,7 +166,7 @@ class Blocker:
     def _reduce_unsettled(self, rows: Tensor, groups: Tensor | None) -> Tensor | LayerGram:
         """Keep rows while they might fit a block; wide ones are not held for a whole batch."""
         self._row_bytes += rows.shape[1] * rows.itemsize
-        if AUTO_SIZES[-1] * self._row_bytes <= ROW_BUDGET:
+        if self._with_rows or AUTO_SIZES[-1] * self._row_bytes <= ROW_BUDGET:
             return rows.clone()
         return self._reduce(rows, groups)
 
@@ -172,6 +189,8 @@ class Blocker:
 
     def _check_automatic(self, n: int) -> None:
         """Say what the automatic size is, where that is no usual block."""
+        if self.size == "batch" and self._with_rows:
+            raise ConfigError(EXACT_IN_BATCHES)
         if self.size == "batch":
             text = (
                 "the rows of one sample are so wide that every batch is a block of its own "
@@ -197,11 +216,13 @@ class Blocker:
                 self._held.insert(0, rest)
             taken.append(piece)
             missing -= piece.origin.n
-        return block_of(taken, self._dtype, self._memory)
+        return block_of(taken, self._dtype, self._memory, with_rows=self._with_rows)
 
     def _refuse(self, n: int) -> None:
         """Say that a block of n rows is too small, and what to do."""
         where, advice = "the data", "Use more samples."
+        if not self._batches:
+            advice = "The loader gave no batches; a generator can be read only once."
         if self.size == "batch" and self._held:
             where = f"batch {self._held[0].origin.batch}"
             advice = "Use more samples, larger batches or an integer block_size."

@@ -10,7 +10,7 @@ import torch
 
 from hooksim.errors import ConfigError
 
-__all__ = ["PairedBatch", "batch_size", "first_samples", "holds_samples", "move_batch"]
+__all__ = ["PairedBatch", "batch_size", "describe", "first_samples", "holds_samples", "move_batch"]
 
 _SIZED_BY = ("input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_values")
 
@@ -88,6 +88,30 @@ def first_samples(item: Any, count: int) -> Any:
         (tensor([0, 1]), ['a', 'b'], 7)
     """
     return _cut(item, batch_size(item), count)
+
+
+def describe(item: Any) -> str:
+    """Say in a few words what a batch holds, for a message.
+
+    Args:
+        item: As for `batch_size`.
+
+    Returns:
+        Names, shapes and types of its tensors.
+
+    Example:
+        >>> describe({"input_ids": torch.zeros(2, 16, dtype=torch.int64), "sample_ids": ["a", "b"]})
+        'input_ids (2, 16) int64, sample_ids list'
+    """
+    if isinstance(item, PairedBatch):
+        return f"a: {describe(item.a)}; b: {describe(item.b)}"
+    if isinstance(item, Mapping):
+        return ", ".join(f"{key} {describe(value)}" for key, value in item.items())
+    if isinstance(item, torch.Tensor):
+        return f"{tuple(item.shape)} {str(item.dtype).removeprefix('torch.')}"
+    if isinstance(item, tuple | list) and any(map(holds_samples, item)):
+        return f"{type(item).__name__} of " + ", ".join(map(describe, item))
+    return type(item).__name__
 
 
 def move_batch(item: Any, device: torch.device) -> Any:

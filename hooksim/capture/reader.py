@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from hooksim.capture.batches import describe
 from hooksim.capture.calls import Call, Forward, ModelCaller
 from hooksim.capture.eager import eager
 from hooksim.capture.forward_pass import EndForward, ForwardPass
@@ -124,7 +125,7 @@ class ModelReader:
             self._layers, masks, call.size, reduce, at, self._expected, self._stop_early
         )
         with self._learning(call, masks) if first else ExitStack():
-            self._run(call, current)
+            self._run(call, current, item)
         if first:
             self._settle(current)
         else:
@@ -177,7 +178,7 @@ class ModelReader:
             return
         current.fire(module, output)
 
-    def _run(self, call: Call, current: ForwardPass) -> None:
+    def _run(self, call: Call, current: ForwardPass, item: Any) -> None:
         self._pass = current
         try:
             with eager(self.model):
@@ -185,6 +186,10 @@ class ModelReader:
         except EndForward as end:
             if end.ended is not current:
                 raise
+        except Exception as error:
+            title = self._layers[0].title
+            error.add_note(f"in the forward pass of {title}, {current.at}, given {describe(item)}")
+            raise
         finally:
             self._pass = None
         if current.error is not None:

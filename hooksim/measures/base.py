@@ -30,7 +30,7 @@ class Reading(NamedTuple):
 
 @runtime_checkable
 class Measure(Protocol):
-    """Knows which accumulator it needs and what to read off it."""
+    """Knows which accumulators it needs and what to read off them."""
 
     name: ClassVar[str]
     """What a config calls the measure."""
@@ -46,8 +46,8 @@ class Measure(Protocol):
     def options(self) -> dict[str, Any]:
         """Name and options, for the metadata."""
 
-    def accumulator(self, pairs: Sequence[SidePair]) -> Accumulator:
-        """A fresh accumulator for pairs of sides."""
+    def accumulators(self, pairs: Sequence[SidePair]) -> list[Accumulator]:
+        """Fresh accumulators for pairs of sides."""
 
-    def read(self, accumulator: Any, pair: int) -> list[Reading]:
-        """The matrices for one pair, of an accumulator that it made."""
+    def read(self, accumulators: Sequence[Any], pair: int) -> list[Reading]:
+        """The matrices for one pair, of accumulators that it made."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from hooksim.accumulators.base import SidePair
+from hooksim.accumulators.base import Accumulator, Estimate, SidePair
+from hooksim.accumulators.covariance import CovarianceAccumulator
 from hooksim.accumulators.gram import GramAccumulator
 from hooksim.errors import ConfigError
 from hooksim.measures.base import Reading
@@ -24,11 +25,12 @@ class CKA:
             value of unrelated layers nears 1 as their width over the number of samples grows.
         kernel: `"linear"`.
         bandwidth: Of the RBF kernel; unused by the linear one.
-        exact: One value over all samples instead of blocks; not available in this version.
+        exact: The value of all samples as one block, in one pass, whatever the blocks; standard
+            errors come from the blocks. Costs memory by the square of the layers' widths.
         key: Name of the matrix in the result.
 
     Raises:
-        ConfigError: Another kernel, or `exact=True`.
+        ConfigError: Another kernel.
 
     Example:
         >>> CKA(debiased=False).title
@@ -46,9 +48,9 @@ class CKA:
     key: str = "cka"
 
     def __post_init__(self) -> None:
-        self.accumulator(())  # refuses what it cannot do
-        if self.exact:
-            raise ConfigError("exact=True is not available in this version; use exact=False.")
+        self.accumulators(())  # refuses what it cannot do
+        if self.exact and self.kernel != "linear":
+            raise ConfigError(f"exact=True: expected kernel='linear', got {self.kernel!r}.")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -58,17 +60,22 @@ class CKA:
     @property
     def title(self) -> str:
         """The measure in words, for messages."""
-        return f"CKA ({self.kernel}, {'debiased' if self.debiased else 'biased'})"
+        words = [self.kernel, "debiased" if self.debiased else "biased", *["exact"] * self.exact]
+        return f"CKA ({', '.join(words)})"
 
     def options(self) -> dict[str, Any]:
         """Name and options, for the metadata."""
         return {"name": self.name, **asdict(self)}
 
-    def accumulator(self, pairs: Sequence[SidePair]) -> GramAccumulator:
-        """A fresh accumulator for pairs of sides."""
-        return GramAccumulator(self.debiased, self.kernel, self.bandwidth, pairs=pairs)
+    def accumulators(self, pairs: Sequence[SidePair]) -> list[Accumulator]:
+        """Fresh accumulators for pairs of sides: that of the values last."""
+        blocks = GramAccumulator(self.debiased, self.kernel, self.bandwidth, pairs=pairs)
+        return (
+            [blocks, CovarianceAccumulator(self.debiased, pairs=pairs)] if self.exact else [blocks]
+        )
 
-    def read(self, accumulator: GramAccumulator, pair: int) -> list[Reading]:
-        """The matrix for one pair, of an accumulator that it made."""
-        estimate = accumulator.compute(pair)
-        return [Reading(self.key, self.title, "max", (0.0, 1.0), "", estimate)]
+    def read(self, accumulators: Sequence[Any], pair: int) -> list[Reading]:
+        """The matrix for one pair, of accumulators that it made."""
+        values = accumulators[-1].compute(pair).values
+        stderr = accumulators[0].compute(pair).stderr
+        return [Reading(self.key, self.title, "max", (0.0, 1.0), "", Estimate(values, stderr))]

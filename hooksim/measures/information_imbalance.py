@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from hooksim.accumulators.base import SidePair
+from hooksim.accumulators.base import Accumulator, SidePair
 from hooksim.accumulators.ranks import RankAccumulator
 from hooksim.measures.base import Reading
 
@@ -38,7 +38,7 @@ class InformationImbalance:
     key: str = "information_imbalance"
 
     def __post_init__(self) -> None:
-        self.accumulator(())  # refuses what it cannot do
+        self.accumulators(())  # refuses what it cannot do
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -54,15 +54,15 @@ class InformationImbalance:
         """Name and options, for the metadata."""
         return {"name": self.name, **asdict(self)}
 
-    def accumulator(self, pairs: Sequence[SidePair]) -> RankAccumulator:
-        """A fresh accumulator for pairs of sides."""
-        return RankAccumulator(self.k, pairs=pairs)
+    def accumulators(self, pairs: Sequence[SidePair]) -> list[Accumulator]:
+        """Fresh accumulators for pairs of sides."""
+        return [RankAccumulator(self.k, pairs=pairs)]
 
-    def read(self, accumulator: RankAccumulator, pair: int) -> list[Reading]:
-        """The two matrices for one pair, of an accumulator that it made."""
+    def read(self, accumulators: Sequence[Any], pair: int) -> list[Reading]:
+        """The two matrices for one pair, of accumulators that it made."""
         return [
             Reading(key, self.title, "min", (0.0, 1.0), direction, estimate)
             for key, direction, estimate in zip(
-                self.keys, ("A to B", "B to A"), accumulator.compute(pair), strict=True
+                self.keys, ("A to B", "B to A"), accumulators[0].compute(pair), strict=True
             )
         ]
