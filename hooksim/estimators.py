@@ -6,7 +6,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from tensordict.utils import NestedKey
 
-from hooksim.functional.cka import check_kernel, linear_cka
+from hooksim.functional.cka import check_kernel, kernel_cka
 from hooksim.functional.information_imbalance import check_neighbours, imbalance_both_ways
 from hooksim.functional.inputs import check_pair, result_dtype
 
@@ -29,11 +29,11 @@ class CkaEstimator(TensorDictModuleBase):
         in_key_b: Entry with rows `(N, D_b)` or `(..., N, D_b)`, the same samples.
         out_key: Entry to write, `()` or `(...)`; float64 for float64 input, else float32. NaN
             where a side does not vary, and with fewer than 4 samples (2 if biased).
-        kernel: `"linear"`.
+        kernel: `"linear"` or `"rbf"`.
         eps: A side does not vary where its HSIC, of rows scaled to mean squared norm 1, is not
             above this; so activations may be as small as they like.
         debiased: With unbiased HSIC, which has mean 0 for independent rows.
-        bandwidth: Of the RBF kernel; unused by the linear one.
+        bandwidth: Of the RBF kernel, as a multiple of the median distance between samples.
 
     Raises:
         ShapeError: When called: the entries are not rows of the same samples. A `ValueError`.
@@ -72,7 +72,14 @@ class CkaEstimator(TensorDictModuleBase):
         """Add the value to `tensordict` and return it."""
         x, y = (tensordict[key] for key in self.in_keys)
         check_pair(x, y, str(self.in_keys[0]), str(self.in_keys[1]))
-        value = linear_cka(x, y, self.debiased, self.eps)
+        value = kernel_cka(
+            x,
+            y,
+            kernel=self.kernel,
+            debiased=self.debiased,
+            bandwidth=self.bandwidth,
+            eps=self.eps,
+        )
         return tensordict.set(self.out_keys[0], value.to(result_dtype(x, y)))
 
     def __repr__(self) -> str:

@@ -213,15 +213,10 @@ CASES = {
         hooksim.ConfigError,
         "on_nonfinite='drop' is not available in this version; use 'error'.",
     ),
-    "later: rbf": (
-        lambda: hooksim.CKA(kernel="rbf"),
-        hooksim.ConfigError,
-        "kernel='rbf' is not available in this version; use kernel='linear'.",
-    ),
     "kernel": (
         lambda: hooksim.CKA(kernel="polynomial"),
         hooksim.ConfigError,
-        "kernel: expected 'linear', got 'polynomial'.",
+        "kernel: expected 'linear' or 'rbf', got 'polynomial'.",
     ),
 }
 

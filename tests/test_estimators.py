@@ -246,7 +246,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "build",
         [
-            lambda: CkaEstimator(kernel="rbf"),
+            lambda: CkaEstimator(kernel="rbf", bandwidth=0.0),
             lambda: CkaEstimator(kernel="typo"),
             lambda: InformationImbalanceEstimator(k=0),
             lambda: InformationImbalanceEstimator(p=-1.0),

@@ -110,7 +110,7 @@ class Accumulator(ABC):
         pairs: Pairs of sides to compare.
     """
 
-    gram_dtype: ClassVar[torch.dtype] = torch.float32
+    gram_dtype: torch.dtype = torch.float32
     """The least precise Gram matrix that the sums may be taken of."""
 
     needs_rows: ClassVar[bool] = False

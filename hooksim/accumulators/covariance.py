@@ -58,7 +58,7 @@ class CovarianceAccumulator(Accumulator):
     Source: Song et al. 2012, equation 5, written in cross-moments; merged as Chan et al. 1983 do.
     """
 
-    gram_dtype: ClassVar[torch.dtype] = torch.float64
+    gram_dtype: torch.dtype = torch.float64
     needs_rows: ClassVar[bool] = True
 
     def __init__(

@@ -1,6 +1,6 @@
 """Sums for CKA and its standard error over kernel matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,17 @@ from hooksim.accumulators.base import (
     SidePair,
     combined,
 )
-from hooksim.blocks.block import Block, Strip
+from hooksim.blocks.block import Block, RbfSums, Strip
 from hooksim.errors import Note
 from hooksim.functional.cka import check_kernel, cka_ratio
-from hooksim.functional.hsic import hsic_factor, minimum_samples, noise_floor, u_centred
+from hooksim.functional.hsic import (
+    double_centred,
+    hsic_factor,
+    minimum_samples,
+    noise_floor,
+    u_centred,
+)
+from hooksim.functional.rbf import rbf_kernel
 
 __all__ = ["GramAccumulator"]
 
@@ -41,8 +48,8 @@ class GramAccumulator(Accumulator):
 
     Args:
         debiased: With unbiased HSIC.
-        kernel: `"linear"`.
-        bandwidth: Of the RBF kernel; unused by the linear one.
+        kernel: `"linear"`, or `"rbf"` with a width of its own for each block.
+        bandwidth: Of the RBF kernel, as a multiple of the median distance within the block.
         pairs: Pairs of sides to compare.
 
     Example:
@@ -67,6 +74,8 @@ class GramAccumulator(Accumulator):
         self.debiased = debiased
         self.kernel = kernel
         self.bandwidth = bandwidth
+        if kernel == "rbf":
+            self.gram_dtype = torch.float64  # distances are differences of its entries
 
     @property
     def minimum(self) -> int:
@@ -79,7 +88,12 @@ class GramAccumulator(Accumulator):
 
     def begin(self, block: Block) -> "_GramSums":
         """What takes the strips of a block for this accumulator."""
-        return _GramSums(block, self.pairs, self.debiased)
+        if self.kernel == "linear":
+            return _GramSums(
+                block, self.pairs, _linear(self.debiased), block.scale**2, self.debiased
+            )
+        kernel = _rbf(block.rbf(self.bandwidth), self.debiased)
+        return _GramSums(block, self.pairs, kernel, torch.ones_like(block.scale), self.debiased)
 
     def compute(self, pair: int = 0) -> Estimate:
         """CKA of every pair of layers of one pair of sides.
@@ -124,8 +138,20 @@ class GramAccumulator(Accumulator):
             text = f"{n} samples are too few for a standard error of CKA, and for CKA itself."
             return [Note("few_samples", text)]
         bound = max(_RULING_SHARE, _RULING_MULTIPLE / n)
-        found = (self._ruling_sample(side, names[side], n, bound) for side in self.sides)
+        found = [self._undefined(side, names[side]) for side in self.sides]
+        found += [self._ruling_sample(side, names[side], n, bound) for side in self.sides]
         return [note for note in found if note is not None]
+
+    def _undefined(self, side: int, names: SideNames) -> Note | None:
+        """A warning if layers have no CKA."""
+        sums = self._state["sides", str(side)]
+        flat = (~(sums["h"] > sums["floor"])).nonzero().flatten().tolist()
+        if not flat:
+            return None
+        more = f" and {len(flat) - 1} more" if len(flat) > 1 else ""
+        why = "do not vary" if self.kernel == "linear" else "are equal for half of all pairs"
+        text = f"{names.describe(flat[0])}{more}: the samples {why}, so CKA is undefined (NaN)."
+        return Note("constant_layer", text)
 
     def _ruling_sample(self, side: int, names: SideNames, n: int, bound: float) -> Note | None:
         """A warning if a single sample makes a large part of a layer's HSIC."""
@@ -151,13 +177,20 @@ class GramAccumulator(Accumulator):
 class _GramSums(BlockSums):
     """The terms `h_i` of one block's samples, summed."""
 
-    def __init__(self, block: Block, pairs: Sequence[SidePair], debiased: bool) -> None:
-        squares = block.scale.square()
+    def __init__(
+        self,
+        block: Block,
+        pairs: Sequence[SidePair],
+        centred: Callable[[Strip], Tensor],
+        unit: Tensor,  # (stored layers,), what a kernel's entries are multiplied by
+        debiased: bool,
+    ) -> None:
+        squares = self._unit = unit
         factor = hsic_factor(block.n, debiased)
         self._block = block
         self._pairs = pairs
         self._sides = sorted({side for pair in pairs for side in pair[:2]})
-        self._debiased = debiased
+        self._centred = centred
         self._sums = TensorDict()
         self._peak = torch.zeros_like(squares)
         self._own_weight = factor * squares.square()  # back to the layers' own scale
@@ -169,9 +202,7 @@ class _GramSums(BlockSums):
 
     def strip(self, strip: Strip) -> None:
         """Take the terms of the strip's samples, of all layers and pairs."""
-        kernel = strip.kernel
-        if self._debiased:
-            kernel = u_centred(kernel, -strip.norms, strip.start)
+        kernel = self._centred(strip)
         own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
         terms = [own]
         for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
@@ -193,7 +224,7 @@ class _GramSums(BlockSums):
             self._fold(self._pending)
         block = self._block
         self._sums["n"] = block.scale.new_full((), block.n)
-        floor = block.n * noise_floor(block.norms.dtype) * block.scale**4
+        floor = block.n * noise_floor(block.norms.dtype) * self._unit.square()
         for side in self._sides:
             self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
             self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
@@ -235,3 +266,24 @@ class _GramSums(BlockSums):
                 "a_b": (a * b).sum(0),
             }
         self._sums = combined(self._sums, TensorDict({"sides": sides, "pairs": pairs}))
+
+
+def _linear(debiased: bool) -> Callable[[Strip], Tensor]:
+    """Centre strips of the linear kernel: the rows are centred, so the row sums are known."""
+
+    def centred(strip: Strip) -> Tensor:
+        return u_centred(strip.kernel, -strip.norms, strip.start) if debiased else strip.kernel
+
+    return centred
+
+
+def _rbf(known: RbfSums, debiased: bool) -> Callable[[Strip], Tensor]:
+    """Make and centre strips of the RBF kernel."""
+
+    def centred(strip: Strip) -> Tensor:
+        kernel = rbf_kernel(strip.kernel, strip.norms, known.width, strip.start)
+        if debiased:
+            return u_centred(kernel, known.sums, strip.start)
+        return double_centred(kernel, known.sums + 1, strip.start)
+
+    return centred

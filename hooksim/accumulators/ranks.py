@@ -1,7 +1,7 @@
 """Sums for Information Imbalance, both ways, and its standard error over ranks of distances."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -47,7 +47,7 @@ class RankAccumulator(Accumulator):
         standard error is this project's own and takes into account that edges share samples.
     """
 
-    gram_dtype: ClassVar[torch.dtype] = torch.float64  # float32 finds wrong neighbours
+    gram_dtype: torch.dtype = torch.float64  # float32 finds wrong neighbours
 
     def __init__(self, k: int = 1, *, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
         super().__init__(pairs)

@@ -11,8 +11,9 @@ from hooksim.blocks.grams import LayerGram, Spread
 from hooksim.functional.gram import strip_bounds
 from hooksim.functional.precision import full_precision
 from hooksim.functional.ranks import Distances, sort_rows, squared_distances
+from hooksim.functional.rbf import median_distance, rbf_kernel, spaced_rows
 
-__all__ = ["Block", "Origin", "Strip", "layer_index", "read_counts"]
+__all__ = ["Block", "Origin", "RbfSums", "Strip", "layer_index", "read_counts"]
 
 
 class Origin(NamedTuple):
@@ -65,6 +66,18 @@ class Strip:
         return sort_rows(self.distances.values)
 
 
+class RbfSums(NamedTuple):
+    """What the RBF kernel of a block needs before its strips.
+
+    Attributes:
+        width: `(layers,)` of the kernel; 0 where it is not defined.
+        sums: `(layers, n)` row sums of the kernel matrices, without their diagonals.
+    """
+
+    width: Tensor
+    sums: Tensor
+
+
 class Block:
     """Samples whose pairwise relations are looked at together, for all layers of all sides.
 
@@ -99,6 +112,7 @@ class Block:
         self.norms = torch.stack([layer.norms.to(dtype) for layer in self.grams])  # (layers, n)
         self.scale = torch.stack([layer.scale for layer in self.grams])  # (layers,)
         self._kernels = kernels
+        self._rbf: dict[float, RbfSums] = {}
         self._positions = [list(position) for position in positions]
         self._expansion = [layer_index(position, device) for position in positions]
 
@@ -141,6 +155,31 @@ class Block:
     def non_finite(self) -> Tensor:
         """How many rows of each stored layer hold NaN or infinity, `(layers,)` int64."""
         return torch.stack([(~layer.finite).sum() for layer in self.grams])
+
+    def rbf(self, bandwidth: float) -> RbfSums:
+        """Width and row sums of the RBF kernel, by one walk over the strips; made once.
+
+        Args:
+            bandwidth: The width as a multiple of the median distance.
+        """
+        if bandwidth not in self._rbf:
+            some = spaced_rows(self.n)
+            width = torch.stack([self._median(layer, some) for layer in range(len(self.grams))])
+            width = width * bandwidth
+            parts = [
+                rbf_kernel(strip.kernel, strip.norms, width, strip.start).sum(-1)
+                for strip in self.strips()
+            ]
+            self._rbf[bandwidth] = RbfSums(width, torch.cat(parts, -1) - 1)
+        return self._rbf[bandwidth]
+
+    def _median(self, layer: int, rows: Sequence[int]) -> Tensor:
+        """The median distance among some samples of a stored layer."""
+        which = layer_index(rows, self.device)
+        gram, own = self.grams[layer].kernel, self.grams[layer].rows
+        some = own[which] @ own[which].mT if own is not None else self.norms.new_empty(0)
+        kernel = gram[which][:, which] if gram is not None else some
+        return median_distance(kernel, self.norms[layer][which])
 
     @full_precision()
     def _kernel_rows(self, start: int, stop: int, layers: Sequence[int]) -> Tensor:

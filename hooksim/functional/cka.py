@@ -1,40 +1,92 @@
 """Centered kernel alignment of two row matrices."""
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from hooksim.errors import ConfigError
 from hooksim.functional.gram import centre, strip_bounds
-from hooksim.functional.hsic import hsic_factor, minimum_samples, noise_floor, u_centred
+from hooksim.functional.hsic import (
+    double_centred,
+    hsic_factor,
+    minimum_samples,
+    noise_floor,
+    u_centred,
+)
 from hooksim.functional.inputs import check_pair, result_dtype
 from hooksim.functional.precision import full_precision
+from hooksim.functional.rbf import rbf_kernel, rbf_width
 
-__all__ = ["check_kernel", "cka", "cka_ratio", "linear_cka"]
+__all__ = ["check_kernel", "cka", "cka_ratio", "kernel_cka"]
+
+_Strips = Callable[[int, int], Tensor]
 
 
 def check_kernel(kernel: str, bandwidth: float) -> None:
-    """Refuse a kernel that is not known, not built yet, or has no sensible bandwidth.
+    """Refuse a kernel that is not known, or has no sensible bandwidth.
 
     Raises:
         ConfigError: With the kernels that are there.
     """
-    if kernel == "rbf":
-        raise ConfigError("kernel='rbf' is not available in this version; use kernel='linear'.")
-    if kernel != "linear":
-        raise ConfigError(f"kernel: expected 'linear', got {kernel!r}.")
-    if not bandwidth > 0:
+    if kernel not in ("linear", "rbf"):
+        raise ConfigError(f"kernel: expected 'linear' or 'rbf', got {kernel!r}.")
+    if not 0 < bandwidth < math.inf:
         raise ConfigError(f"bandwidth: expected a number above 0, got {bandwidth!r}.")
+
+
+def _linear_strips(x: Tensor, debiased: bool, dtype: torch.dtype) -> _Strips:
+    """Centred rows start:stop of the linear kernel matrix of `x`, (..., n, d)."""
+    rows = centre(x, dtype).rows
+    sums = -torch.linalg.vecdot(rows, rows).to(torch.float64)
+
+    def strip(start: int, stop: int) -> Tensor:
+        kernel = rows[..., start:stop, :] @ rows.mT
+        return u_centred(kernel, sums, start) if debiased else kernel
+
+    return strip
+
+
+def _rbf_strips(x: Tensor, debiased: bool, bandwidth: float) -> _Strips:
+    """Centred rows start:stop of the RBF kernel matrix of `x`, (..., n, d)."""
+    rows = centre(x).rows
+    norms = torch.linalg.vecdot(rows, rows)
+    width = rbf_width(rows, bandwidth)
+
+    def kernel(start: int, stop: int) -> Tensor:
+        return rbf_kernel(rows[..., start:stop, :] @ rows.mT, norms, width, start)
+
+    bounds = strip_bounds(norms.shape[-1], norms.numel())
+    sums = torch.cat([kernel(*each).sum(-1) for each in bounds], -1)
+
+    def strip(start: int, stop: int) -> Tensor:
+        if debiased:
+            return u_centred(kernel(start, stop), sums - 1, start)
+        return double_centred(kernel(start, stop), sums, start)
+
+    return strip
 
 
 @torch.no_grad()
 @full_precision()
-def linear_cka(x: Tensor, y: Tensor, debiased: bool, eps: float = 0.0) -> Tensor:
-    """CKA with the linear kernel, strip by strip; input is taken as checked.
+def kernel_cka(
+    x: Tensor,
+    y: Tensor,
+    *,
+    kernel: str,
+    debiased: bool,
+    bandwidth: float,
+    eps: float = 0.0,
+) -> Tensor:
+    """CKA strip by strip: no matrix of all pairs of samples is kept; input is taken as checked.
 
     Args:
         x: Rows `(..., n, d_x)`.
         y: Rows `(..., n, d_y)`.
+        kernel: `"linear"` or `"rbf"`.
         debiased: Unbiased or biased HSIC.
+        bandwidth: Of the RBF kernel.
         eps: A side does not vary where its HSIC, of rows scaled to mean squared norm 1, is not
             above this.
 
@@ -45,15 +97,17 @@ def linear_cka(x: Tensor, y: Tensor, debiased: bool, eps: float = 0.0) -> Tensor
     sums = x.new_zeros((3, *batch), dtype=torch.float64)
     if n < minimum_samples(debiased):
         return sums[0].fill_(float("nan"))
-    dtype = result_dtype(x, y)
-    rows = [centre(side, dtype).rows for side in (x, y)]
-    norms = [torch.linalg.vecdot(side, side).to(torch.float64) for side in rows]
+    dtype = torch.float64 if kernel == "rbf" else result_dtype(x, y)
+    if not sums.numel():
+        return sums[0]
+    sides = [
+        _rbf_strips(side, debiased, bandwidth)
+        if kernel == "rbf"
+        else _linear_strips(side, debiased, dtype)
+        for side in (x, y)
+    ]
     for start, stop in strip_bounds(n, 2 * sums[0].numel() * n):
-        kernels = [side[..., start:stop, :] @ side.mT for side in rows]
-        if debiased:
-            kernels = [
-                u_centred(each, -norm, start) for each, norm in zip(kernels, norms, strict=True)
-            ]
+        kernels = [strip(start, stop) for strip in sides]
         for total, (i, j) in zip(sums, ((0, 1), (0, 0), (1, 1)), strict=True):
             total += torch.linalg.vecdot(kernels[i], kernels[j]).sum(-1, dtype=torch.float64)
     floor = max(eps, noise_floor(dtype))
@@ -93,13 +147,15 @@ def cka(
     Args:
         x: Rows `(..., n, d_x)` of any real dtype.
         y: Rows `(..., n, d_y)`, on the same device.
-        kernel: `"linear"`.
+        kernel: `"linear"`, or `"rbf"`: `exp(-d^2 / (2 s^2))` with s `bandwidth` times the median
+            distance between samples (of 4096 evenly spaced ones where there are more).
         debiased: With unbiased HSIC. The biased value of independent rows nears 1 as `d / n` grows.
-        bandwidth: Of the RBF kernel; unused by the linear one.
+        bandwidth: Of the RBF kernel, as a multiple of the median distance.
 
     Returns:
         `(...)`, float64 for float64 input, else float32, without gradients. NaN where a side does
-        not vary, and for fewer than 4 samples (2 if biased).
+        not vary (for the RBF kernel: where half of all pairs of samples are equal), and for fewer
+        than 4 samples (2 if biased).
 
     Raises:
         ShapeError: The two are not rows of the same samples.
@@ -114,4 +170,5 @@ def cka(
     """
     check_pair(x, y)
     check_kernel(kernel, bandwidth)
-    return linear_cka(x, y, debiased).to(result_dtype(x, y))
+    value = kernel_cka(x, y, kernel=kernel, debiased=debiased, bandwidth=bandwidth)
+    return value.to(result_dtype(x, y))

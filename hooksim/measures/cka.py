@@ -23,8 +23,8 @@ class CKA:
     Args:
         debiased: With unbiased HSIC, whose value does not depend on the block size. The biased
             value of unrelated layers nears 1 as their width over the number of samples grows.
-        kernel: `"linear"`.
-        bandwidth: Of the RBF kernel; unused by the linear one.
+        kernel: `"linear"`, or `"rbf"` with a width of its own for each block.
+        bandwidth: Of the RBF kernel, as a multiple of the median distance within the block.
         exact: The value of all samples as one block, in one pass, whatever the blocks; standard
             errors come from the blocks. Costs memory by the square of the layers' widths.
         key: Name of the matrix in the result.
