@@ -1,4 +1,9 @@
-"""Colours of a heatmap: the better end is always the bright one, whatever the measure."""
+"""Colours of a heatmap: the better end is always the bright one, whatever the measure.
+
+Values beyond the range, chance alone, have the colour of its end: 0.99 and 1.003 look alike. What
+is the better the smaller has a square-root norm: related layers have imbalances of a few per cent,
+which a linear one draws in one yellow. The range is fixed either way.
+"""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -6,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from matplotlib.colors import Colormap
+    from matplotlib.colors import Colormap, Normalize
 
-__all__ = ["Scale", "clip_rounding", "colour_map", "extension", "text_colours"]
+__all__ = ["Scale", "clip_rounding", "colour_map", "colour_norm", "extension", "text_colours"]
 
 # Values this near to the range are on its end: a self-comparison gives 1.0000000002.
 _ROUNDING = 1e-6
-_BEYOND_WORSE = "#1c0a2a"
-_BEYOND_BETTER = "#fffde4"
-# The darkest tenth is left out so that what lies beyond the range, nearly black, stands apart.
-_DARKEST = 0.1
+# Shares of the range; denser where the square root gives them more room.
+_ROOT_TICKS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+# Black on this luminance contrasts by 4.5; white does up to 0.183.
+_BLACK_FROM = 0.175
 
 
 class Scale(NamedTuple):
@@ -35,23 +40,37 @@ class Scale(NamedTuple):
 
 
 def colour_map(best: Literal["max", "min"]) -> "Colormap":
-    """Viridis, perceptually uniform and safe for colour-blind readers, with ends beyond the range.
+    """Viridis, perceptually uniform and safe for colour-blind readers.
 
     Args:
         best: `"max"` where large values are the better ones, which are drawn bright.
 
     Returns:
-        A colour map; NaN is transparent, so that the hatched background shows.
+        A colour map. Values beyond the range get the colour of its end; NaN is transparent, so
+        that the hatched background shows.
     """
     import matplotlib as mpl
-    from matplotlib.colors import LinearSegmentedColormap
 
-    stops = mpl.colormaps["viridis"](np.linspace(_DARKEST, 1.0, 256))
-    under, over = _BEYOND_WORSE, _BEYOND_BETTER
-    if best == "min":
-        stops, under, over = stops[::-1], over, under
-    colours = LinearSegmentedColormap.from_list(f"hooksim_{best}", list(stops))
-    return colours.with_extremes(under=under, over=over, bad=(0.0, 0.0, 0.0, 0.0))
+    colours = mpl.colormaps["viridis" if best == "max" else "viridis_r"]
+    return colours.with_extremes(bad=(0.0, 0.0, 0.0, 0.0))
+
+
+def colour_norm(scale: Scale) -> "tuple[Normalize, list[float] | None]":
+    """Say how values become colours over the whole range of a measure.
+
+    Args:
+        scale: Its range and its better end.
+
+    Returns:
+        A linear norm where large values are the better ones, else a square root from the lower
+        end. And where the colour bar's ticks stand, None for matplotlib's own choice.
+    """
+    from matplotlib.colors import Normalize, PowerNorm
+
+    low, high = scale.low, scale.high
+    if scale.best == "max":
+        return Normalize(low, high), None
+    return PowerNorm(0.5, low, high), [low + part * (high - low) for part in _ROOT_TICKS]
 
 
 def clip_rounding(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
@@ -90,7 +109,10 @@ def extension(
 
 
 def text_colours(rgba: NDArray[np.float64]) -> NDArray[np.str_]:
-    """Choose black or white, whichever contrasts more with each cell.
+    """Choose black wherever it is legible, else white.
+
+    Either contrasts by 4.5 to 1 or more. Where both do, it is always black: of two cells of nearly
+    the same colour not one is written black and one white without need.
 
     Args:
         rgba: Colours `(..., 4)`; a transparent cell shows the light background.
@@ -104,5 +126,5 @@ def text_colours(rgba: NDArray[np.float64]) -> NDArray[np.str_]:
     rgb = rgba[..., :3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
-    dark = (luminance < 0.179) & (rgba[..., 3] > 0)
+    dark = (luminance < _BLACK_FROM) & (rgba[..., 3] > 0)
     return np.where(dark, "white", "black")

@@ -11,12 +11,14 @@ from hooksim.plotting.names import escape
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation, Text
 
 __all__ = ["add_caption", "fit_panels", "new_figure", "png_bytes", "wrap"]
 
 # Mean width of a character as a share of the font size, a little wide to be safe.
 _CHARACTER = 0.56
 _CAPTION_FONT = 7.0
+_DARK_RED = "#8b1a1a"
 
 
 @cache
@@ -86,23 +88,45 @@ def wrap(text: str, inches: float, font: float) -> str:
         'Information\nImbalance (k\xa0=\xa01)'
     """
     width = max(12, int(inches * 72 / (font * _CHARACTER)))
-    # "k = 1" must not be torn apart.
-    lines = [escape(line).replace(" = ", "\xa0=\xa0") for line in text.split("\n")]
-    return "\n".join(textwrap.fill(line, width) for line in lines)
+    # "k = 1" and "A | B" must not be torn apart.
+    lines = [
+        escape(line).replace(" = ", "\xa0=\xa0").replace(" | ", "\xa0|\xa0")
+        for line in text.split("\n")
+    ]
+    return "\n".join(textwrap.fill(line, width, break_on_hyphens=False) for line in lines)
 
 
-def add_caption(fig: "Figure", text: str) -> None:
-    """Write small text under everything else.
+def add_caption(fig: "Figure", text: str, warning: str = "") -> None:
+    """Write small text under everything else, warnings in dark red above it.
 
     Args:
         fig: The figure; its width decides where lines break.
         text: One paragraph; nothing is written if empty.
+        warning: Lines, each broken where it is too long; nothing is written if empty.
     """
-    if text:
-        lines = wrap(text, fig.get_figwidth() - 0.3, _CAPTION_FONT)
-        fig.supxlabel(
-            lines, x=0.15 / fig.get_figwidth(), ha="left", fontsize=_CAPTION_FONT, color="#444444"
-        )
+    inches = fig.get_figwidth() - 0.3
+    lines = wrap(text, inches, _CAPTION_FONT) if text else ""
+    warned = wrap(warning, inches, _CAPTION_FONT) if warning else ""
+    if not lines and not warned:
+        return
+    # The layout knows one text only: it keeps empty lines free for the warnings.
+    room = "\n" * (warned.count("\n") + 2) if warned else ""
+    small = fig.supxlabel(
+        room + (lines or "\xa0"), x=0.15 / fig.get_figwidth(), ha="left", fontsize=_CAPTION_FONT,
+        color="#444444",
+    )  # fmt: skip
+    if warned:
+        fig.add_artist(_over(warned, small))
+
+
+def _over(text: str, below: "Text") -> "Annotation":
+    """Write on the first lines of another text, wherever the layout moves that."""
+    from matplotlib.text import Annotation
+
+    return Annotation(
+        text, (0.0, 1.0), xycoords=below, va="top", ha="left", fontsize=_CAPTION_FONT,
+        color=_DARK_RED, annotation_clip=False, in_layout=False,
+    )  # fmt: skip
 
 
 def fit_panels(

@@ -7,7 +7,7 @@ import numpy as np
 
 from hooksim.errors import ConfigError
 from hooksim.plotting.cells import CellText, choose_text
-from hooksim.plotting.colours import extension
+from hooksim.plotting.colours import colour_norm, extension
 from hooksim.plotting.figure import add_caption, fit_panels, new_figure
 from hooksim.plotting.names import escape
 from hooksim.plotting.panel import DrawnPanel, Panel, draw_panel
@@ -32,6 +32,7 @@ def draw_heatmap(
     panel: Panel,
     *,
     caption: str = "",
+    warning: str = "",
     annotate: bool | Literal["auto"] = "auto",
     show_stderr: bool = False,
     ax: "Axes | None" = None,
@@ -41,6 +42,7 @@ def draw_heatmap(
     Args:
         panel: Values, names and what the colours mean.
         caption: Small text below it; left out where `ax` is given.
+        warning: Lines in dark red above the caption; left out likewise.
         annotate: Write values in the cells; `"auto"` where they fit.
         show_stderr: Write standard errors under the values.
         ax: Axes to draw into; None makes a figure of the right size.
@@ -60,7 +62,7 @@ def draw_heatmap(
     """
     if ax is None:
         made, axes = draw_heatmaps(
-            [panel], caption=caption, annotate=annotate, show_stderr=show_stderr
+            [panel], caption=caption, warning=warning, annotate=annotate, show_stderr=show_stderr
         )
         return made, axes[0]
     fig = ax.get_figure(root=True)
@@ -78,6 +80,7 @@ def draw_heatmaps(
     panels: Sequence[Panel],
     *,
     caption: str = "",
+    warning: str = "",
     annotate: bool | Literal["auto"] = "auto",
     show_stderr: bool = False,
 ) -> "tuple[Figure, list[Axes]]":
@@ -86,6 +89,7 @@ def draw_heatmaps(
     Args:
         panels: At least one matrix.
         caption: Small text below them.
+        warning: Lines in dark red above the caption.
         annotate: Write values in the cells; `"auto"` where they fit.
         show_stderr: Write standard errors under the values.
 
@@ -110,7 +114,8 @@ def draw_heatmaps(
             axes[i].set_ylabel("")
             axes[i].tick_params(axis="y", labelleft=False)
     fit_panels(fig, axes, *size)
-    add_caption(fig, f"{caption} {_legend(panels, drawn, show_stderr and not content)}".strip())
+    legend = _legend(panels, drawn, show_stderr and not content)
+    add_caption(fig, f"{caption} {legend}".strip(), warning)
     fit_panels(fig, axes, *size, corrections=1)
     return fig, axes
 
@@ -169,7 +174,7 @@ def _draw_colour_bar(
     values = np.concatenate([panel.numbers.ravel() for panel in panels])
     bar = fig.colorbar(
         image, ax=axes, extend=extension(values, scale.low, scale.high), pad=0.02,
-        fraction=_BAR / (size[0] * len(axes)), aspect=size[1] / _BAR,
+        fraction=_BAR / (size[0] * len(axes)), aspect=size[1] / _BAR, ticks=colour_norm(scale)[1],
     )  # fmt: skip
     bar.set_label(escape(scale.label), fontsize=9)
     bar.ax.tick_params(labelsize=8, length=2.5, width=0.6)
@@ -184,6 +189,9 @@ def _legend(panels: Sequence[Panel], drawn: Sequence[DrawnPanel], errors_left_ou
     marks = " or ".join(sorted({one.mark for one in drawn if one.mark}))
     if marks:
         parts.append(f"{marks}: the closest layer of B for each layer of A.")
+    undecided = " or ".join(sorted({one.undecided for one in drawn if one.undecided}))
+    if undecided:
+        parts.append(f"{undecided}: not told apart from the next best by the standard errors.")
     if any(np.isnan(panel.numbers).any() for panel in panels):
         parts.append("Hatched: undefined.")
     if errors_left_out:

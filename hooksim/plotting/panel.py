@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hooksim.plotting.cells import CellText
-from hooksim.plotting.colours import Scale, clip_rounding, colour_map, text_colours
+from hooksim.plotting.colours import Scale, clip_rounding, colour_map, colour_norm, text_colours
 from hooksim.plotting.figure import wrap
 from hooksim.plotting.names import choose_ticks, escape, shorten, shorten_all, split_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PatchCollection
     from matplotlib.image import AxesImage
 
 __all__ = ["DrawnPanel", "Panel", "draw_panel"]
@@ -37,6 +38,8 @@ class Panel:
         scale: What its colours mean.
         label_a: What the vertical axis is called.
         label_b: What the horizontal axis is called.
+        decided: For each layer of A whether its best cell stands apart from the next best; None
+            where that is not known.
     """
 
     values: Tensor
@@ -47,6 +50,7 @@ class Panel:
     scale: Scale = field(default_factory=Scale)
     label_a: str = "model A"
     label_b: str = "model B"
+    decided: Sequence[bool] | None = None
     numbers: NDArray[np.float64] = field(init=False, repr=False)
     errors: NDArray[np.float64] | None = field(init=False, repr=False)
 
@@ -64,10 +68,13 @@ class DrawnPanel(NamedTuple):
     Attributes:
         image: The cells, from which a colour bar can be made.
         mark: How the best cell of a row is marked: `"Framed"`, `"Dotted"`, `""` where none is.
+        undecided: How it is where the next best is about as good: `"Dashed"`, `"Hollow"`, `""`
+            where there is none.
     """
 
     image: "AxesImage"
     mark: Literal["Framed", "Dotted", ""]
+    undecided: Literal["Dashed", "Hollow", ""]
 
 
 def draw_panel(
@@ -93,15 +100,15 @@ def draw_panel(
     _name_axes(ax, panel, cell)
     ax.set_title(wrap(panel.title, inches[0] + 0.2, _TITLE_FONT), fontsize=_TITLE_FONT)
     colours = text_colours(np.asarray(image.to_rgba(np.ma.masked_invalid(panel.numbers))))
-    mark = _mark_best(ax, panel, colours, min(cell))
+    marks = _mark_best(ax, panel, colours, min(cell))
     if content is None:
-        return DrawnPanel(image, mark)
+        return DrawnPanel(image, *marks)
     for (row, column), text in np.ndenumerate(content.texts):
         drawn = ax.text(column, row, str(text), ha="center", va="center", linespacing=1.1)
         drawn.set(fontsize=content.font, color=str(colours[row, column]))
         # Thousands of texts that stay inside their cells need not be measured for the layout.
         drawn.set_in_layout(False)
-    return DrawnPanel(image, mark)
+    return DrawnPanel(image, *marks)
 
 
 def _draw_cells(ax: "Axes", panel: Panel) -> "AxesImage":
@@ -113,8 +120,7 @@ def _draw_cells(ax: "Axes", panel: Panel) -> "AxesImage":
         np.ma.masked_invalid(panel.numbers),
         origin="lower",
         cmap=colour_map(panel.scale.best),
-        vmin=panel.scale.low,
-        vmax=panel.scale.high,
+        norm=colour_norm(panel.scale)[0],
         aspect="auto",
         interpolation="nearest",
     )
@@ -158,23 +164,42 @@ def _turn(ax: "Axes", longest: float, spacing: float, font: float) -> None:
 
 def _mark_best(
     ax: "Axes", panel: Panel, colours: NDArray[np.str_], size: float
-) -> Literal["Framed", "Dotted", ""]:
-    """Frame the best cell of each row of A, or put a dot in it where cells are small."""
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Circle, Rectangle
-
+) -> tuple[Literal["Framed", "Dotted", ""], Literal["Dashed", "Hollow", ""]]:
+    """Mark the best cell of each row of A, and lightly so where the next best is as good."""
     if panel.numbers.shape[1] < 2:
-        return ""
+        return "", ""
     sign = 1.0 if panel.scale.best == "max" else -1.0
-    best = np.where(np.isnan(panel.numbers), -np.inf, sign * panel.numbers).argmax(axis=1)
-    places = [(i, int(j)) for i, j in enumerate(best) if not np.isnan(panel.numbers[i, j])]
+    # Not the numbers drawn, in which what is 1 up to rounding is equal.
+    values = sign * panel.values.detach().cpu().double().numpy()
+    best = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
+    places = [(i, int(j)) for i, j in enumerate(best) if not np.isnan(values[i, j])]
+    decided = panel.decided
+    open_ones = [place for place in places if decided is not None and not decided[place[0]]]
+    clear_ones = [place for place in places if place not in open_ones]
+    for some, light in ((clear_ones, False), (open_ones, True)):
+        if some:
+            ax.add_collection(_marks(some, colours, size, light), autolim=False)
+    if size < _SMALL_CELL:
+        return "Dotted", "Hollow" if open_ones else ""
+    return "Framed", "Dashed" if open_ones else ""
+
+
+def _marks(
+    places: list[tuple[int, int]], colours: NDArray[np.str_], size: float, light: bool
+) -> "PatchCollection":
+    """Frame cells, or put a dot in each where cells are small; dashed or hollow if light."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Circle, Patch, Rectangle
+
     inks = [str(colours[place]) for place in places]
     if size < _SMALL_CELL:
-        dots = [Circle((j, i), 0.2) for i, j in places]
-        ax.add_collection(PatchCollection(dots, facecolors=inks, linewidths=0), autolim=False)
-        return "Dotted"
-    frames = [Rectangle((j - 0.44, i - 0.44), 0.88, 0.88) for i, j in places]
-    width = min(0.8, 0.03 * size)
-    collection = PatchCollection(frames, facecolors="none", edgecolors=inks, linewidths=width)
-    ax.add_collection(collection, autolim=False)
-    return "Framed"
+        dots: list[Patch] = [Circle((j, i), 0.2) for i, j in places]
+        if light:
+            return PatchCollection(dots, facecolors="none", edgecolors=inks, linewidths=0.05 * size)
+        return PatchCollection(dots, facecolors=inks, linewidths=0)
+    frames: list[Patch] = [Rectangle((j - 0.44, i - 0.44), 0.88, 0.88) for i, j in places]
+    width = min(1.0, 0.035 * size) * (0.6 if light else 1.0)
+    return PatchCollection(
+        frames, facecolors="none", edgecolors=inks, linewidths=width,
+        linestyles=[(0, (4, 3))] if light else "solid",
+    )  # fmt: skip

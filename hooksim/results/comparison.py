@@ -3,13 +3,14 @@
 import base64
 import html
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hooksim.errors import ConfigError, HooksimError, UnknownKeyError
-from hooksim.results.caption import caption_text, side_label
+from hooksim.results.caption import caption_text, leading_warnings, size_text, warning_text
+from hooksim.results.labels import side_labels
 from hooksim.results.matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _FORTH, _BACK = "_a_to_b", "_b_to_a"
+_WRAPPED = "white-space: pre-wrap; overflow-wrap: anywhere; text-align: left"
 
 
 class Comparison:
@@ -52,12 +54,19 @@ class Comparison:
     ) -> None:
         self.n_samples = n_samples
         self.metadata = metadata
-        caption = caption_text(n_samples, metadata)
-        label_a, label_b = side_label("a", metadata), side_label("b", metadata)
+        label_a, label_b = side_labels(metadata)
         self._matrices = {
-            key: replace(matrix, caption=caption, label_a=label_a, label_b=label_b)
+            key: replace(
+                matrix, caption=self._caption([matrix]), warning=warning_text(metadata),
+                label_a=label_a, label_b=label_b,
+            )
             for key, matrix in matrices.items()
-        }
+        }  # fmt: skip
+
+    def _caption(self, matrices: Iterable[SimilarityMatrix]) -> str:
+        """Word the small print under a picture of some matrices."""
+        labels = [matrix.meaning.label for matrix in matrices]
+        return caption_text(self.n_samples, self.metadata, labels)
 
     def __getitem__(self, key: str) -> SimilarityMatrix:
         if key not in self._matrices:
@@ -83,22 +92,26 @@ class Comparison:
         return list(self._matrices)
 
     def __repr__(self) -> str:
+        size = size_text(self.n_samples, self.metadata)
         lines = [
-            f"{key}: {len(m.layers_a)} x {len(m.layers_b)} (A x B), n = {self.n_samples:,}, "
+            f"{key}: {len(m.layers_a)} x {len(m.layers_b)} (A x B), {size}, "
             f"{m.span}, {m.meaning.title}"
             for key, m in self._matrices.items()
         ]
         return "\n".join([*lines, *self._warning_lines()])
 
     def _warning_lines(self) -> list[str]:
-        """Write each warning on one line."""
-        warnings = self.metadata.get("warnings") or []
-        return [f"warning ({warning['code']}): {warning['text']}" for warning in warnings]
+        """Write the first warnings, each on one line."""
+        shown, others = leading_warnings(self.metadata)
+        lines = [f"warning ({code}): {text}" for code, text in shown]
+        if others:
+            lines.append(f"and {others:,} more warnings in metadata['warnings']")
+        return lines
 
     def _repr_html_(self) -> str:
         from hooksim.plotting import png_bytes
 
-        text = f"<pre>{html.escape(repr(self))}</pre>"
+        text = f'<pre style="{_WRAPPED}">{html.escape(repr(self))}</pre>'
         if not self._matrices:
             return text
         picture = base64.b64encode(png_bytes(self.plot()[0], dpi=110)).decode("ascii")
@@ -147,7 +160,9 @@ class Comparison:
             show_stderr: Write standard errors under the values.
 
         Returns:
-            The figure, and its axes: one where one matrix was drawn, a list where several were.
+            The figure, and its axes: for one matrix its axes as they are, for several panels (as
+            with two directions, or with `key=None` in most results) a list of axes from left to
+            right, without those of the colour bars.
 
         Raises:
             UnknownKeyError: There is no such matrix.
@@ -159,7 +174,8 @@ class Comparison:
             raise ConfigError("plot: the result holds no matrix, so there is nothing to draw.")
         fig, axes = draw_heatmaps(
             [matrix.panel() for matrix in chosen],
-            caption=chosen[0].caption, annotate=annotate, show_stderr=show_stderr,
+            caption=self._caption(chosen), warning=chosen[0].warning,
+            annotate=annotate, show_stderr=show_stderr,
         )  # fmt: skip
         return fig, axes if len(axes) > 1 else axes[0]
 
@@ -209,8 +225,9 @@ class Comparison:
             raise UnknownKeyError(f"the result has no {asked} in two directions. It has: {has}.")
         forth, back = self[f"{key}{_FORTH}"], self[f"{key}{_BACK}"]
         return draw_plane(
-            forth.panel(), back.panel(), title=forth.meaning.label, caption=forth.caption
-        )
+            forth.panel(), back.panel(), title=forth.meaning.label, caption=forth.caption,
+            warning=forth.warning,
+        )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         """Write values, metadata, tables and pictures into a folder, whole or not at all.

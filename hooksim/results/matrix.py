@@ -88,6 +88,7 @@ class SimilarityMatrix:
         label_a: What pictures call model A.
         label_b: What pictures call model B.
         caption: Small print of pictures: number of samples, blocks, caveats.
+        warning: What pictures warn of, above the small print.
 
     Raises:
         ShapeError: Values, standard errors and names do not fit each other.
@@ -111,6 +112,7 @@ class SimilarityMatrix:
     label_a: str = "model A"
     label_b: str = "model B"
     caption: str = ""
+    warning: str = ""
 
     def __post_init__(self) -> None:
         shape = (len(self.layers_a), len(self.layers_b))
@@ -195,7 +197,7 @@ class SimilarityMatrix:
         scale = Scale(meaning.best, *meaning.range, meaning.label)
         return Panel(
             self.values, self.stderr, self.layers_a, self.layers_b, title, scale,
-            self.label_a, self.label_b,
+            self.label_a, self.label_b, [match.decided for match in self.best_match("a")],
         )  # fmt: skip
 
     def plot(
@@ -210,9 +212,9 @@ class SimilarityMatrix:
         Args:
             annotate: Write values in the cells; `"auto"` where they fit.
             show_stderr: Write standard errors under the values.
-            ax: Axes to draw into, such as pyplot's; the caption is left out then. None makes a
-                figure of the right size: `fig.savefig(...)`, `fig.show()`, or the last line of a
-                notebook cell.
+            ax: Axes to draw into, such as pyplot's; caption and warnings are left out then. None
+                makes a figure of the right size: `fig.savefig(...)`, `fig.show()`, or the last
+                line of a notebook cell.
 
         Returns:
             The figure and its axes.
@@ -220,5 +222,6 @@ class SimilarityMatrix:
         from hooksim.plotting import draw_heatmap
 
         return draw_heatmap(
-            self.panel(), caption=self.caption, annotate=annotate, show_stderr=show_stderr, ax=ax
-        )
+            self.panel(), caption=self.caption, warning=self.warning, annotate=annotate,
+            show_stderr=show_stderr, ax=ax,
+        )  # fmt: skip

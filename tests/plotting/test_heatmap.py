@@ -54,10 +54,28 @@ def test_better_is_brighter_for_both_kinds_of_measure() -> None:
 
     similarity, distance = colour_map("max"), colour_map("min")
     assert similarity(0.999) == pytest.approx(distance(0.0), abs=0.02)
-    steps = [-0.1, 0.0, 0.25, 0.5, 0.75, 0.999, 1.1]
+    steps = [0.0, 0.25, 0.5, 0.75, 0.999]
     for colours in ([similarity(s) for s in steps], [distance(s) for s in steps[::-1]]):
         brightness = [lightness(colour) for colour in colours]
         assert brightness == sorted(brightness) and len(set(brightness)) == len(steps)
+
+
+def test_values_beyond_the_range_look_like_its_end() -> None:
+    for best in ("max", "min"):
+        colours = colour_map(best)  # type: ignore[arg-type]
+        assert colours(-0.1) == colours(0.0) and colours(1.1) == colours(0.9999)
+
+
+def test_imbalances_are_drawn_by_their_square_root_with_ticks_to_match() -> None:
+    fig, ax = draw_heatmap(panel(torch.tensor([[0.04, 0.25, 1.0]]), "Imbalance", "min"))
+    assert np.allclose(ax.images[0].norm([0.0, 0.04, 0.25, 1.0]), [0, 0.2, 0.5, 1])
+    bar = colour_bars(fig)[0]
+    assert np.allclose(bar.get_yticks(), [0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])  # type: ignore[attr-defined]
+    low, high = bar.transData.transform([(0, 0.0), (0, 1.0)])[:, 1]  # type: ignore[attr-defined]
+    middle = bar.transData.transform((0, 0.25))[1]  # type: ignore[attr-defined]
+    assert (middle - low) / (high - low) == pytest.approx(0.5)
+    image = draw_heatmap(panel(torch.tensor([[0.04, 0.25, 1.0]])))[1].images[0]
+    assert np.allclose(image.norm([0.04, 0.25]), [0.04, 0.25])
 
 
 def test_values_beyond_the_range_get_an_arrow_and_rounding_does_not() -> None:
@@ -78,6 +96,9 @@ def test_the_contrast_of_text_is_high_on_every_colour() -> None:
     contrast = np.where(white, 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05)
     assert contrast.min() > 4.5
     assert text_colours(np.zeros(4)) == "black"
+    # (106, 118, 127) / 255 and its neighbours: white and black both reach 4.5, and black is taken.
+    either = np.array([[g, g, g, 1.0] for g in (0.4585, 0.461, 0.4645)])
+    assert (text_colours(either) == "black").all()
 
 
 def test_undefined_cells_are_hatched_unwritten_and_explained() -> None:
@@ -113,6 +134,44 @@ def test_written_numbers_stay_inside_their_cells(count: int, errors: bool) -> No
         assert corners[0][0] <= box.x0 and box.x1 <= corners[1][0]
         assert corners[0][1] <= box.y0 and box.y1 <= corners[1][1]
     assert len(ax.texts) == count * count
+
+
+@pytest.mark.parametrize(("count", "mark"), [(3, "Dashed"), (60, "Hollow")])
+def test_matches_that_are_not_told_apart_are_marked_lightly(count: int, mark: str) -> None:
+    values = torch.rand(3, count)
+    own = replace(panel(values), decided=[True, False, True])
+    fig, ax = draw_heatmap(own)
+    assert f"{mark}: not told apart from the next best by the standard errors." in " ".join(
+        fig.get_supxlabel().split()
+    )
+    clear, open_ones = ax.collections
+    assert len(clear.get_paths()) == 2 and len(open_ones.get_paths()) == 1
+    if mark == "Dashed":
+        assert open_ones.get_linewidths()[0] < clear.get_linewidths()[0]
+        assert open_ones.get_linestyles()[0][1] and not clear.get_linestyles()[0][1]
+    else:
+        assert not len(open_ones.get_facecolors()) and len(clear.get_facecolors())
+    for decided in (None, [True] * 3):
+        plain, _ = draw_heatmap(replace(own, decided=decided))
+        assert "told apart" not in " ".join(plain.get_supxlabel().split())
+
+
+def test_warnings_stand_in_dark_red_above_the_caption() -> None:
+    own = panel(torch.rand(3, 3))
+    fig, _ = draw_heatmap(
+        own, caption="Small print.", warning="Warning: a.\n" + "Long words. " * 20
+    )
+    fig.draw_without_rendering()
+    (small,), (red,) = fig.texts, fig.artists
+    assert red.get_text().startswith("Warning: a.\nLong words.")
+    assert red.get_color() == "#8b1a1a" != small.get_color()
+    lines = red.get_text().count("\n") + 1
+    assert small.get_text().startswith("\n" * (lines + 1) + "Small print.")
+    above, box = red.get_window_extent(), small.get_window_extent()
+    assert above.x0 >= 0 and above.x1 <= fig.bbox.width and above.y1 <= box.y1 + 1
+    share = (lines + 1) / (small.get_text().count("\n") + 1)
+    assert above.y0 >= box.y1 - share * box.height
+    assert not draw_heatmap(own, caption="Small print.")[0].artists
 
 
 def test_standard_errors_that_do_not_fit_are_said_to_be_missing() -> None:

@@ -93,3 +93,62 @@ def test_errors_are_drawn_where_there_are_few_pairs() -> None:
         return sum(type(c).__name__ == "LineCollection" for c in ax.collections)
 
     assert bars(3) == 2 and bars(20) == 0
+
+
+def insets(ax: Axes) -> list[Axes]:
+    return [child for child in ax.child_axes if isinstance(child, Axes)]
+
+
+def rings(ax: Axes) -> list[list[float]]:
+    """The places of the rings: points without a face."""
+    hollow = [
+        c for c in ax.collections
+        if type(c).__name__ == "PathCollection" and not len(c.get_facecolors())
+    ]  # fmt: skip
+    return [list(map(float, place)) for c in hollow for place in c.get_offsets()]
+
+
+def test_the_layer_closest_from_a_to_b_is_ringed_for_each_layer_of_a() -> None:
+    forth = torch.tensor([[0.125, 0.5], [0.75, 0.25]])
+    back = torch.tensor([[0.875, 0.0], [0.0, 0.625]])
+    fig, ax = draw_plane(forth, back, names(2), names(2))
+    assert rings(ax) == [[0.125, 0.875], [0.25, 0.625]]
+    words = "Ringed: for each layer of A the layer of B with the smallest imbalance from A to B"
+    assert words in " ".join(fig.get_supxlabel().split())
+    undefined = torch.full((1, 2), float("nan"))
+    fig, ax = draw_plane(undefined, undefined, ["x"], ["y", "z"])
+    assert rings(ax) == [] and "Ringed" not in fig.get_supxlabel()
+
+
+@pytest.mark.parametrize("corner", [(0.05, 0.05), (0.8, 0.85), (0.05, 0.8), (0.98, 0.98)])
+def test_crowded_points_are_enlarged_where_they_are_not_covered(
+    corner: tuple[float, float],
+) -> None:
+    forth, back = (start + 0.04 * torch.rand(4, 4) for start in corner)
+    fig, ax = draw_plane(forth, back, names(4), names(4))
+    fig.draw_without_rendering()
+    (inset,) = insets(ax)
+    assert len(rings(inset)) == 4 and rings(ax) == []
+    assert any("|" in text.get_text() for text in inset.texts)
+    places = np.stack([forth.ravel(), back.ravel()], axis=1)
+    box, frame = inset.get_tightbbox(), ax.get_window_extent()
+    assert box is not None
+    assert not any(box.contains(*place) for place in ax.transData.transform(places))
+    assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+    assert frame.y0 <= box.y0 and box.y1 <= frame.y1
+    inside = inset.get_window_extent()
+    assert all(inside.contains(*place) for place in inset.transData.transform(places))
+    enlarged = inside.width / np.ptp(inset.get_xlim())
+    assert enlarged > 4 * frame.width / np.ptp(ax.get_xlim())
+    assert inside.width == pytest.approx(inside.height, rel=0.01)
+
+
+def test_there_is_no_inset_where_it_would_enlarge_nothing() -> None:
+    spread = torch.tensor([[0.1, 0.9], [0.4, 0.6]])
+    assert insets(draw_plane(spread, 0.1 * spread, names(2), names(2))[1]) == []
+    middle = torch.tensor([[0.39, 0.61], [0.5, 0.5]])
+    assert insets(draw_plane(middle, middle, names(2), names(2))[1]) == []
+    one = torch.tensor([[0.1]])
+    assert insets(draw_plane(one, one, ["x"], ["y"])[1]) == []
+    same = torch.full((2, 2), 0.1)
+    assert len(insets(draw_plane(same, same, names(2), names(2))[1])) == 1
