@@ -55,23 +55,23 @@ class TestAgainstTheReference:
                 got = result[key].values[i, j].item(), result[key].stderr[i, j].item()
                 assert got == pytest.approx(tuple(expected), abs=1e-5), (key, i, j)
 
+    @pytest.mark.parametrize("mode", ["blocks", "batch"])
     @pytest.mark.parametrize("name", datasets.CASES)
-    def test_hard_data_in_blocks(self, name):
+    def test_hard_data(self, name, mode):
         x, y = datasets.CASES[name]()
         n = len(x)
-        block_size = max(8, n // 3)
+        batch, block_size = (11, max(8, n // 3)) if mode == "blocks" else (max(8, n // 3), "batch")
         loader = [
             hooksim.PairedBatch(part_x, part_y)
-            for part_x, part_y in zip(x.split(11), y.split(11), strict=True)
+            for part_x, part_y in zip(x.split(batch), y.split(batch), strict=True)
         ]
         result = compare(same(), same(), loader, layers_a="0", block_size=block_size)
         sizes = result.metadata["blocks"]
         blocks = list(zip(x.split(sizes), y.split(sizes), strict=True))
         expected = [reference.block_cka(blocks), *reference.block_information_imbalance(blocks)]
         for key, estimate in zip(result, expected, strict=True):
-            assert result[key].values.item() == pytest.approx(estimate[0], abs=1e-4, nan_ok=True), (
-                key
-            )
+            value = result[key].values.item()
+            assert value == pytest.approx(estimate[0], abs=1e-4, nan_ok=True), key
 
 
 class TestTheLoaderDoesNotMatter:
