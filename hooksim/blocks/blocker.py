@@ -11,7 +11,7 @@ from hooksim.blocks.grams import LayerGram, layer_gram
 from hooksim.blocks.pieces import GRAM_BUDGET, KernelMemory, Piece, block_of
 from hooksim.errors import ConfigError, Note, NotEnoughSamplesError
 
-__all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size"]
+__all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size", "block_sizes"]
 
 BlockSize = int | Literal["batch", "auto"]
 
@@ -57,6 +57,28 @@ def automatic_size(row_bytes: int) -> BlockSize:
         if size * row_bytes <= ROW_BUDGET:
             return size
     return "batch"
+
+
+def block_sizes(n: int, size: int, minimum: int = 1) -> list[int]:
+    """Cut rows into blocks; what remains makes one block, or two of nearly equal size.
+
+    Args:
+        n: Rows in all.
+        size: Rows to a block.
+        minimum: The fewest rows that a block may have.
+
+    Returns:
+        The blocks' sizes in order.
+
+    Example:
+        >>> block_sizes(450, 2048), block_sizes(1797, 512)
+        ([450], [512, 512, 387, 386])
+    """
+    full = max(n // size - 1, 0)
+    left = n - full * size
+    if left < max(1.5 * size, 2 * minimum):
+        return [size] * full + [left]
+    return [size] * full + [left - left // 2, left // 2]
 
 
 class Blocker:
@@ -150,12 +172,12 @@ class Blocker:
             NotEnoughSamplesError: There were too few rows in all.
         """
         left = self.held
-        if self.size in ("batch", "auto") or left < max(1.5 * int(self.size), 2 * self._minimum):
-            if left or not self._batches:
-                yield self._cut(left)
-            return
-        yield self._cut(left - left // 2)
-        yield self._cut(left // 2)
+        if self.size in ("batch", "auto"):
+            sizes = [left] if left or not self._batches else []
+        else:
+            sizes = block_sizes(left, int(self.size), self._minimum)
+        for size in sizes:
+            yield self._cut(size)
 
     def _reduce(self, rows: Tensor, groups: Tensor | None) -> LayerGram:
         """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""

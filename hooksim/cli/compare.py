@@ -63,12 +63,13 @@ def run(options: argparse.Namespace) -> None:
             return
         result = _compare(config, inputs)
     result.save(out, overwrite=options.overwrite)
-    _log.info("%s", result)
+    _log.info("%s", "\n".join(repr(result).splitlines()[: len(result)]))  # warnings were logged
     sys.stdout.write(_as_json(result, out) if options.json else f"{out}\n")
 
 
 def _output(config: "ConfigFile", options: argparse.Namespace) -> Path:
     """Return the folder of the result; one that may not be written is refused before any work."""
+    from hooksim.cli.places import check_creatable
     from hooksim.results import check_target
 
     key = f"{config.path}: output" if options.out is None else "--out"
@@ -80,11 +81,13 @@ def _output(config: "ConfigFile", options: argparse.Namespace) -> Path:
         check_target(out, overwrite=options.overwrite)
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from error
+    check_creatable(out, key)
     return out
 
 
 def _compare(config: "ConfigFile", inputs: "Inputs") -> "Comparison":
     from hooksim.cli.data import data_notes
+    from hooksim.cli.naming import named
     from hooksim.comparison import compare
 
     with config.at():
@@ -95,7 +98,7 @@ def _compare(config: "ConfigFile", inputs: "Inputs") -> "Comparison":
     _add_notes(result, "notes", inputs.notes)
     _add_notes(result, "warnings", late)
     result.metadata["config"] = config.document
-    return result
+    return named(result, config.keys.model_a, config.keys.model_b)
 
 
 def _add_notes(result: "Comparison", key: str, notes: list[Note]) -> None:
@@ -103,7 +106,8 @@ def _add_notes(result: "Comparison", key: str, notes: list[Note]) -> None:
 
 
 def _dry_run(config: "ConfigFile", inputs: "Inputs", as_json: bool) -> None:
-    from hooksim.cli.survey import plan, survey_inputs
+    from hooksim.cli.plan import plan
+    from hooksim.cli.survey import survey_inputs
 
     with config.at():
         sides = survey_inputs(inputs)

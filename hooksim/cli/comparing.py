@@ -51,6 +51,10 @@ def load_inputs(config: ConfigFile) -> Inputs:
     if options.get("forward") is not None:
         with config.at("forward"):
             options["forward"] = import_factory(options["forward"])
+    for key, spec in (("model_a", keys.model_a), ("model_b", keys.model_b)):
+        if "factory" in spec:
+            with config.at(key):
+                import_factory(spec["factory"])
     with config.at("data"):  # before the models: it is the quicker one to be wrong
         loader = build_data(keys.data, (keys.model_a, keys.model_b))
     with config.at("model_a"):

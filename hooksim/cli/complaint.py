@@ -44,9 +44,9 @@ def _key_path(error: ErrorDetails, document: Any) -> str:
     context = error.get("ctx", {})
     if error["type"] == "missing":
         parts.append(str(error["loc"][-1]))
-    elif error["type"] == "unknown_key":
+    elif error["type"] in ("unknown_key", "no_tag"):
         parts.append(context["key"])
-    elif error["type"].startswith("union_tag_") and isinstance(node, Mapping):
+    elif error["type"] == "union_tag_invalid" and isinstance(node, Mapping):
         parts.append(context["discriminator"].strip("'"))
     return ".".join(parts)
 
@@ -58,9 +58,7 @@ def _wording(errors: Sequence[ErrorDetails], key: str) -> str:
     match first["type"]:
         case "missing":
             return "missing"
-        case "union_tag_not_found":
-            return "missing"
-        case "unknown_key":
+        case "unknown_key" | "no_tag":
             return first["msg"]
         case "union_tag_invalid":
             names = re.findall(r"'([^']*)'", context["expected_tags"])
@@ -72,7 +70,8 @@ def _wording(errors: Sequence[ErrorDetails], key: str) -> str:
     got = first["input"]
     names = re.findall(r"'([^']*)'", " ".join(expected))
     close = did_you_mean(got, names) if isinstance(got, str) else ""
-    return f"expected {' or '.join(expected)}, got {_short(got)}{close}"
+    joint = ", " if " or " in expected[-1] else " or "
+    return f"expected {joint.join(expected)}, got {_short(got)}{close}"
 
 
 def _expected(error: ErrorDetails) -> str:
@@ -84,6 +83,8 @@ def _expected(error: ErrorDetails) -> str:
             return f"a list of at most {error['ctx']['max_length']}"
         case "model_attributes_type" | "model_type" | "dict_type":
             return "a mapping of keys"
+        case "no_mapping":
+            return f"a mapping such as {error['ctx']['example']}"
     wording = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     nouns = {"integer": "an integer", "string": "a string", "list": "a list"}
     nouns |= {"boolean": "true or false", "number": "a number"}

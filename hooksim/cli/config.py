@@ -13,8 +13,8 @@ from hooksim.capture.rows import Rows
 from hooksim.cli.complaint import describe
 from hooksim.cli.data import DATA_KINDS
 from hooksim.cli.document import read_document
-from hooksim.cli.schema import KindOf, Strict
-from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.cli.schema import KindOf, LocalPath, Strict
+from hooksim.errors import ConfigError, LayerNotFoundError, MissingWeightsError
 from hooksim.loading import MODEL_KINDS
 from hooksim.measures.choice import MEASURES
 
@@ -35,7 +35,16 @@ def _short_for(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-ModelSpec = Annotated[dict[str, Any], KindOf(MODEL_KINDS)]
+def _pattern(selector: str) -> str:
+    """A selector, its regular expression tried out where it has one."""
+    try:
+        re.compile(selector.removeprefix("re:") if selector.startswith("re:") else "")
+    except re.error as error:
+        raise ConfigError(f"{selector!r} is not a regular expression: {error}") from error
+    return selector
+
+
+ModelSpec = Annotated[dict[str, Any], KindOf(MODEL_KINDS), LocalPath]
 DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS)]
 MeasureSpec = Annotated[
     Any, KindOf(MEASURES, tag="name"), AfterValidator(_measure), _short_for("name")
@@ -46,7 +55,10 @@ RowsSpec = Annotated[
     AfterValidator(lambda spec: Rows(**spec)),
     _short_for("policy"),
 ]
-Selectors = Annotated[list[str] | None, BeforeValidator(_listed)]
+Selector = Annotated[str, AfterValidator(_pattern)]
+Selectors = Annotated[
+    Annotated[list[Selector], Field(min_length=1)] | None, BeforeValidator(_listed)
+]
 
 
 class Config(Strict):
@@ -58,8 +70,8 @@ class Config(Strict):
         data: What both see: a kind and its keys.
         output: Folder for the result.
         layers_a, layers_b, measures, rows, block_size, pairs, max_samples, forward, device,
-            stop_early, on_nonfinite, memory_budget, progress: As for `hooksim.compare`, whose
-            defaults hold where a key is left out; `forward` is `package.module:function`.
+            stop_early, on_nonfinite, progress: As for `hooksim.compare`, whose defaults hold where
+            a key is left out; `forward` is `package.module:function`.
     """
 
     model_a: ModelSpec
@@ -74,14 +86,13 @@ class Config(Strict):
     rows: Annotated[list[RowsSpec], BeforeValidator(_listed)] = Field(
         default_factory=list, min_length=1, max_length=2
     )
-    block_size: int | Literal["auto", "batch", "all"] = "auto"
+    block_size: int | Literal["auto", "batch"] = "auto"
     pairs: Literal["all", "same_name"] = "all"
     max_samples: Annotated[int, Field(ge=1)] | None = None
     forward: str | None = None
     device: str | None = None
     stop_early: bool = True
-    on_nonfinite: Literal["error", "drop"] = "error"
-    memory_budget: Annotated[int, Field(ge=1)] | None = None
+    on_nonfinite: Literal["error"] = "error"
     progress: bool = True
 
 
@@ -108,13 +119,24 @@ class ConfigFile(NamedTuple):
         Raises:
             HooksimError: The same, with its place. Messages that begin with a key of their own
                 continue the path: `path: no folder` at `model_a` is `model_a.path: no folder`.
+                Layers that are not there belong to `layers_a` or `layers_b`, weights to
+                `allow_missing`.
         """
         try:
             yield
-        except (ConfigError, LayerNotFoundError) as error:
-            inner = re.match(r"[a-z_]\w*(\.\w+)*: ", str(error)) if key else None
-            joint = "." if inner else ": " if key else ""
-            raise type(error)(f"{self.path}: {key}{joint}{error}") from error
+        except (ConfigError, LayerNotFoundError, MissingWeightsError) as error:
+            raise type(error)(f"{self.path}: {self._placed(error, key)}") from error
+
+    def _placed(self, error: Exception, key: str) -> str:
+        """The message behind its key."""
+        message = str(error).replace("hooksim.list_layers(model)", f"`hooksim layers {self.path}`")
+        side = re.search(r"\bmodel ([AB]) \(", message)
+        if isinstance(error, LayerNotFoundError) and side:
+            return f"layers_{side[1].lower()}: {message}"
+        if isinstance(error, MissingWeightsError) and "allow_missing" in message:
+            return f"{key}.allow_missing: {message}"
+        continues = key and re.match(r"[a-z_]\w*(\.\w+)*: ", message)
+        return f"{key}{'.' if continues else ': ' if key else ''}{message}"
 
     @contextmanager
     def importable(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,12 +116,14 @@ def _claim(folder: Path) -> None:
         raise ConfigError(f"--out: {str(folder)!r} is a file; a folder is needed")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
         raise ConfigError(f"--out: {str(folder)!r} holds files that no demo wrote; name another")
+    check_creatable(folder, "--out")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).write_text("{}\n", encoding="utf-8")
 
 
 def _compare(out: Path, path_a: Path, path_b: Path) -> Path:
     from hooksim.cli.digits import digits_batches
+    from hooksim.cli.naming import named
     from hooksim.comparison import compare
     from hooksim.loading import load_model
 
@@ -128,4 +131,5 @@ def _compare(out: Path, path_a: Path, path_b: Path) -> Path:
     result = compare(model_a, model_b, digits_batches(({}, {}), split="test"))
     _log.info("A: %s, B: %s, %d digits", path_a, path_b, result.n_samples)
     _log.info("%s", match_table(result))
-    return result.save(out, overwrite=True)
+    specs = ({"kind": "transformers", "path": str(path)} for path in (path_a, path_b))
+    return named(result, *specs).save(out, overwrite=True)

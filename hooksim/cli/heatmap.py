@@ -1,14 +1,22 @@
 """`hooksim heatmap`: draw a saved result."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
 from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
 
+if TYPE_CHECKING:
+    from hooksim.results import Comparison
+
 __all__ = ["add_arguments", "run"]
+
+_log = logging.getLogger("hooksim.cli")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +63,8 @@ def run(options: argparse.Namespace) -> None:
         raise ConfigError(
             f"--measure: {str(folder)!r} has {listed(known)}, not {options.measure!r}{close}"
         )
+    if options.measure is None:
+        _say_what_is_left_out(result)
     figure, _ = result.plot(options.measure, show_stderr=options.stderr)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
@@ -67,5 +77,18 @@ def _check_output(out: Path, overwrite: bool) -> None:
     kinds = FigureCanvasAgg.get_supported_filetypes()
     if out.suffix.removeprefix(".").lower() not in kinds:
         raise ConfigError(f"--out: {out.name!r} has no ending of a picture: {', '.join(kinds)}")
+    if out.is_dir():
+        raise ConfigError(f"--out: {str(out)!r} is a folder; a file is needed")
     if out.exists() and not overwrite:
         raise ConfigError(f"--out: {str(out)!r} exists; --overwrite replaces it")
+    check_creatable(out, "--out")
+
+
+def _say_what_is_left_out(result: "Comparison") -> None:
+    """Name the matrices that are not drawn together: all but the first of each kind."""
+    directed = result.directed()
+    in_pairs = {f"{stem}{end}" for stem in directed for end in ("_a_to_b", "_b_to_a")}
+    single = [key for key in result if key not in in_pairs]
+    left = [*single[1:], *directed[1:]]
+    if left:
+        _log.info("not drawn: %s; --measure %s draws it", listed(left), left[0])

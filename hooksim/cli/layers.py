@@ -2,16 +2,19 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, LayerNotFoundError
 
 if TYPE_CHECKING:
     from hooksim.cli.survey import Side
 
 __all__ = ["add_arguments", "run"]
+
+_log = logging.getLogger("hooksim.cli")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """List the layers of models: names, kinds, shapes, rows, bytes.
 
-    With a configuration, those that it selects are marked with `*`.
+    Those that a configuration selects, or that are compared without one, are marked with `*`.
 
     Args:
         options: The parsed arguments.
@@ -46,20 +49,21 @@ def run(options: argparse.Namespace) -> None:
     from hooksim.cli.survey import as_data, table
 
     if Path(options.source).suffix in (".yaml", ".yml"):
-        sides, selected = _of_config(options)
+        sides, selected, legend = _of_config(options)
     elif options.set:
         raise ConfigError("--set changes a configuration; a checkpoint has none")
     else:
-        sides, selected = _of_checkpoint(options.source), [None]
+        sides, selected = _of_checkpoint(options.source)
+        legend = "compared where no layers are chosen"
     if options.json:
         text = json.dumps({"sides": [as_data(side) for side in sides]}) + "\n"
     else:
         pairs = zip(sides, selected, strict=True)
-        text = "\n".join(table(side, chosen) for side, chosen in pairs)
+        text = "\n".join([*(table(side, chosen) for side, chosen in pairs), f"* {legend}\n"])
     sys.stdout.write(text)
 
 
-def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str] | None]]:
+def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str]], str]:
     from hooksim.cli.comparing import load_inputs
     from hooksim.cli.config import read_config
     from hooksim.cli.survey import survey_inputs
@@ -68,12 +72,17 @@ def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str
     with config.importable():
         inputs = load_inputs(config)
         with config.at():
-            chosen = survey_inputs(inputs)
             everything = survey_inputs(inputs, layers="**")
-    return everything, [[layer.name for layer in side.layers] for side in chosen]
+        try:
+            with config.at():
+                chosen = [side.names for side in survey_inputs(inputs)]
+        except LayerNotFoundError as error:  # the listing is what helps then
+            _log.warning("%s", error)
+            return everything, [[], []], "marks nothing: the layers of the configuration are wrong"
+    return everything, chosen, f"what `hooksim compare {config.path}` reads"
 
 
-def _of_checkpoint(path: str) -> list["Side"]:
+def _of_checkpoint(path: str) -> tuple[list["Side"], list[list[str]]]:
     from hooksim.cli.survey import survey
     from hooksim.loading import load_model
 
@@ -82,7 +91,10 @@ def _of_checkpoint(path: str) -> list["Side"]:
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix("path: ")) from error
     try:
-        return survey([model], [_made_up_input(model)], layers=["**"], rows=["auto"])
+        batches = [_made_up_input(model)]
+        everything = survey([model], batches, layers=["**"], rows=["auto"])
+        default = survey([model], batches, layers=[None], rows=["auto"])
+        return everything, [side.names for side in default]
     except Exception as error:
         raise ConfigError(
             f"{path}: {type(model).__name__} does not run on a made-up input "

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hooksim.cli import compare, demo, heatmap, layers
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except _TerminatedError:
             return _report("terminated", _TERMINATED, options.verbose)
         except Exception as error:
-            line = f"{type(error).__name__}: {first_line(error)}"
-            return _report(f"{line} (-v shows where)", _FAILED, options.verbose)
+            return _report(f"{_unexpected(error)} (-v shows where)", _FAILED, options.verbose)
     return _DONE
 
 
@@ -78,10 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Results' paths go to stdout, the log to stderr.",
     )
     parser.add_argument("--version", action="version", version=f"hooksim {version('hooksim')}")
-    common = _Parser(add_help=False)
-    common.add_argument(
-        "-v", "--verbose", action="store_true", help="log more, and show tracebacks of errors"
-    )
+    logs_more = "log more, and show tracebacks of errors"
+    verbose: dict[str, Any] = {"action": "store_true", "help": logs_more}
+    parser.add_argument("-v", "--verbose", **verbose)
+    common = _Parser(add_help=False)  # without a default, which would undo a -v before the command
+    common.add_argument("-v", "--verbose", default=argparse.SUPPRESS, **verbose)
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in _SUBCOMMANDS:
         name = module.__name__.rpartition(".")[2]
@@ -92,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     return parser
+
+
+def _unexpected(error: Exception) -> str:
+    """Word an exception that is none of ours, with the notes on where it happened."""
+    notes = getattr(error, "__notes__", [])
+    return "; ".join([f"{type(error).__name__}: {first_line(error)}", *map(str, notes)])
 
 
 def _report(line: str, code: int, verbose: bool) -> int:

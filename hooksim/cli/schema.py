@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -16,7 +17,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from hooksim.spelling import did_you_mean
 
-__all__ = ["KindOf", "Strict", "schema_of"]
+__all__ = ["KindOf", "LocalPath", "Strict", "schema_of"]
+
+LocalPath = BeforeValidator(
+    lambda value: {"kind": "transformers", "path": value} if isinstance(value, str) else value
+)
+"""A bare string stands for a checkpoint in the Hugging Face format, by its path."""
 
 
 class Strict(BaseModel):
@@ -94,7 +100,28 @@ class KindOf:
         if self.tag is None:
             return _keys_given(handler.generate_schema(schemas[0]))
         union: Any = Union[tuple(schemas)]  # noqa: UP007 (its members are made here)
-        return _keys_given(handler.generate_schema(Annotated[union, Field(discriminator=self.tag)]))
+        tagged = handler.generate_schema(Annotated[union, Field(discriminator=self.tag)])
+        return core_schema.no_info_before_validator_function(self._tagged, _keys_given(tagged))
+
+    def _tagged(self, value: Any) -> Any:
+        """Refuse what names no entry, and show what would."""
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("no_mapping", "{example}", {"example": self._example()})
+        if self.tag not in value:
+            context = {"key": self.tag, "example": self._example()}
+            raise PydanticCustomError("no_tag", "missing; for example {example}", context)
+        return value
+
+    def _example(self) -> str:
+        """The first entry with the keys that it needs, as it would stand in the document."""
+        name, function = next(iter(self.table.items()))
+        needed = [
+            f", {key}: ..."
+            for key, parameter in inspect.signature(function).parameters.items()
+            if parameter.kind is not parameter.POSITIONAL_ONLY
+            and parameter.default is parameter.empty
+        ]
+        return f"{{{self.tag}: {name}{''.join(needed)}}}"
 
 
 def _keys_given(schema: CoreSchema) -> CoreSchema:

@@ -1,7 +1,6 @@
 """What the layers of models give on one batch: names, kinds, shapes, row widths, bytes."""
 
-import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -9,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from hooksim.blocks.blocker import automatic_size
 from hooksim.capture.layers import Selectors, layers_for_other
 from hooksim.capture.reader import LayerInfo, ModelReader, View
 from hooksim.capture.rows import as_rows
@@ -17,7 +15,7 @@ from hooksim.capture.stream import stream
 from hooksim.cli.comparing import Inputs
 from hooksim.errors import Note
 
-__all__ = ["Side", "as_data", "plan", "survey", "survey_inputs", "table"]
+__all__ = ["Side", "as_data", "survey", "survey_inputs", "table"]
 
 _COLUMNS = ("layer", "kind", "output shape", "row width", "bytes per 1,000 rows")
 
@@ -27,7 +25,7 @@ class Side:
     """The layers of one model, as one batch showed them.
 
     Attributes:
-        title: The model in words.
+        title: The model in words: its class alone where it is the only one.
         layers: One entry a layer.
         items: Samples of the batch.
         n_rows: Rows of the batch; more than samples where these are tokens.
@@ -44,6 +42,11 @@ class Side:
     def row_bytes(self) -> int:
         """Bytes of one row of every layer together."""
         return sum(_row_bytes(layer) for layer in self.layers)
+
+    @property
+    def names(self) -> list[str]:
+        """The layers' names."""
+        return [layer.name for layer in self.layers]
 
 
 def survey(
@@ -69,13 +72,13 @@ def survey(
     Raises:
         HooksimError: A selector or the batch does not fit a model.
     """
-    labels = "AB"[: len(models)]
+    labels = ("A", "B") if len(models) == 2 else ("",)
     views = [
         View(label, chosen, as_rows(policy))
         for label, chosen, policy in zip(labels, layers, rows, strict=True)
     ]
     readers = [
-        ModelReader(model, [view], side=view.label.lower(), **reader_options)
+        ModelReader(model, [view], side=view.label.lower() or "a", **reader_options)
         for model, view in zip(models, views, strict=True)
     ]
     with ExitStack() as stack:
@@ -84,14 +87,20 @@ def survey(
         slices = next(stream(readers, islice(loader, 1), lambda _joins_next: None))
     return [
         Side(
-            reader.titles[0],
+            reader.titles[0] if reader.views[0].label else type(reader.model).__name__,
             reader.layers(0),
             part.items,
             part.n,
-            reader.notes,
+            [_for_a_listing(note, reader.titles[0]) for note in reader.notes],
         )
         for reader, part in zip(readers, slices, strict=True)
     ]
+
+
+def _for_a_listing(note: Note, title: str) -> Note:
+    """Word a note for those who look, not for those who run: the model's title stands above."""
+    text = note.text.removeprefix(f"{title}: ").removesuffix(" Select another layer.")
+    return note._replace(text=text.replace("left out ", "no rows from ", 1).rstrip("."))
 
 
 def survey_inputs(inputs: Inputs, layers: Selectors = None) -> list[Side]:
@@ -147,41 +156,6 @@ def table(side: Side, selected: Sequence[str] | None = None) -> str:
     ]
     notes = [f"({note.text})" for note in side.notes]
     return "\n".join([f"{side.title}, {len(side.layers)} layers", *rows, *notes]) + "\n"
-
-
-def plan(sides: Sequence[Side], inputs: Inputs, *, as_json: bool = False) -> str:
-    """Say what a run would read and how it would cut it.
-
-    Args:
-        sides: The surveyed sides.
-        inputs: What they were surveyed with.
-        as_json: One line of JSON instead of tables.
-
-    Returns:
-        Text that ends in a newline.
-    """
-    row_bytes = sum(side.row_bytes for side in sides)
-    asked = inputs.options.get("block_size", "auto")
-    block_size = automatic_size(row_bytes) if asked == "auto" else asked
-    batches = len(inputs.loader) if isinstance(inputs.loader, Sized) else None
-    if as_json:
-        content = {
-            "block_size": block_size,
-            "batches": batches,
-            "batch_samples": sides[0].items,
-            "batch_rows": sides[0].n_rows,
-            "row_bytes": row_bytes,
-            "sides": [as_data(side) for side in sides],
-        }
-        return json.dumps(content) + "\n"
-    count = "an unknown number of batches" if batches is None else f"{batches:,} batches"
-    block = "one block a batch"
-    if isinstance(block_size, int):
-        held = 2 * block_size * row_bytes / 2**20
-        block = f"blocks of {block_size:,} rows, at most {held:,.1f} MiB of rows held"
-    first = f"first batch: {sides[0].items:,} samples, {sides[0].n_rows:,} rows"
-    summary = f"{count}; {first}; {row_bytes:,} bytes a row of all layers; {block}\n"
-    return "\n".join([*map(table, sides), summary])
 
 
 def as_data(side: Side) -> dict[str, Any]:

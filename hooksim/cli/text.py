@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hooksim.capture.batches import PairedBatch
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
-from hooksim.cli.schema import KindOf
+from hooksim.cli.schema import KindOf, LocalPath
 from hooksim.errors import ConfigError, Note
 from hooksim.loading import TOKENIZER_KINDS, load_tokenizer
 from hooksim.loading.wording import listed
@@ -16,7 +16,7 @@ from hooksim.spelling import did_you_mean
 
 __all__ = ["TextBatches", "Texts", "read_texts", "text_batches"]
 
-TokenizerSpec = Annotated[dict[str, Any], KindOf(TOKENIZER_KINDS)]
+TokenizerSpec = Annotated[dict[str, Any], KindOf(TOKENIZER_KINDS), LocalPath]
 
 _NO_LIMIT = 1_000_000  # tokenizers without a limit of their own say a huge number
 

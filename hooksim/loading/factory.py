@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from hooksim.errors import ConfigError
+from hooksim.loading.wording import first_line
 from hooksim.spelling import did_you_mean
 
 __all__ = ["call_factory", "import_factory"]
@@ -22,7 +23,8 @@ def import_factory(name: str) -> Callable[..., Any]:
         The function.
 
     Raises:
-        ConfigError: The name is malformed, or there is no such module or function.
+        ConfigError: The name is malformed, there is no such module or function, or the module
+            needs one that is not installed.
 
     Example:
         >>> import hooksim.loading
@@ -36,10 +38,13 @@ def import_factory(name: str) -> Callable[..., Any]:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; something that it imports is not
+            # the module is there; something that it imports is not
+            raise _import_failed(name, error) from error
         first = sys.path[0] if sys.path else ""
         searched = f" (looked in {first!r} and in the installed packages)" if first else ""
         raise ConfigError(f"factory: no module {error.name!r} for {name!r}{searched}") from error
+    except ImportError as error:
+        raise _import_failed(name, error) from error
     for part in path.split("."):
         if not hasattr(found, part):
             close = did_you_mean(part, [word for word in dir(found) if not word.startswith("_")])
@@ -62,7 +67,8 @@ def call_factory(name: str, kwargs: Mapping[str, Any] | None = None) -> Any:
         What the function returned.
 
     Raises:
-        ConfigError: There is no such function, or it does not take these arguments.
+        ConfigError: There is no such function, it does not take these arguments, or it needs a
+            module that is not installed.
     """
     function = import_factory(name)
     try:
@@ -71,4 +77,16 @@ def call_factory(name: str, kwargs: Mapping[str, Any] | None = None) -> Any:
         raise ConfigError(f"kwargs: {name!r} cannot be called with these: {error}") from error
     except ValueError:  # a builtin without a signature: the call itself will tell
         pass
-    return function(**(kwargs or {}))
+    try:
+        return function(**(kwargs or {}))
+    except ImportError as error:
+        raise _import_failed(name, error) from error
+
+
+def _import_failed(name: str, error: ImportError) -> ConfigError:
+    """Word an import that fails inside a user's module, with what its message adds."""
+    message = first_line(error)
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ConfigError(f"factory: {name!r} cannot be imported or called: {message}")
+    needs = f"factory: {name!r} needs the module {error.name!r}, which is not installed"
+    return ConfigError(needs if message.startswith("No module named") else f"{needs}: {message}")

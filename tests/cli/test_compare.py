@@ -1,6 +1,7 @@
 """`hooksim compare`, from the file to the result, and everything that stops it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import hooksim
 from hooksim import Comparison
 from hooksim.cli.main import main
+from hooksim.cli.places import check_creatable
 
 
 def compare(*words):
@@ -144,6 +146,23 @@ class TestOutput:
         assert compare("--out", "c.yaml") == 2
         assert capsys.readouterr().err == f"--out: 'c.yaml' {words}"
 
+    @pytest.mark.parametrize("place", ["/proc/result", "points.npz/result"])
+    def test_a_place_where_nothing_can_be_written_is_refused_before_any_work(
+        self, folder, capsys, place
+    ):
+        if place.startswith("/proc") and not Path("/proc/self").exists():
+            pytest.skip("no such file system here")
+        broken = ["--set", "model_a.factory=small_models:gone"]
+        assert compare("--out", place, *broken) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"--out: '{place}' cannot be created: nothing can be written in ")
+        assert ".tmp" not in error
+
+    def test_nothing_is_left_by_trying_out_a_place(self, folder):
+        before = set(folder.iterdir())
+        check_creatable(folder / "deep" / "result", "--out")
+        assert set(folder.iterdir()) == before
+
     def test_no_output_at_all(self, folder, capsys):
         assert compare("--set", "output=null") == 2
         line = "c.yaml: output: missing; give it in the file or as --out\n"
@@ -157,25 +176,31 @@ class TestDryRun:
         assert lines[0] == "model A (Sequential), 2 layers"
         assert lines[2].split() == ["0", "Linear", "16", "x", "6", "6", "24,000"]
         assert lines[-1] == (
-            "3 batches; first batch: 16 samples, 16 rows; 72 bytes a row of all layers; "
-            "blocks of 2,048 rows, at most 0.3 MiB of rows held"
+            "40 samples in 3 batches; first batch: 16 samples, 16 rows; "
+            "72 bytes a row of all layers; one block of 40, at most 0.0 MiB of rows held"
         )
         assert not (folder / "result").exists()
 
     def test_it_asks_for_one_batch(self, folder, capsys):
         data = "data={kind: python, factory: 'small_models:batches', kwargs: {count: 1, error: x}}"
         assert compare("--dry-run", "--set", data) == 0
-        assert "an unknown number of batches" in capsys.readouterr().out
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.startswith("an unknown number of samples in an unknown number of batches; ")
+        assert last.endswith("; blocks of 2,048 rows, at most 0.3 MiB of rows held")
         assert compare("--set", data) == 1
 
     def test_block_size(self, folder, capsys):
         assert compare("--dry-run", "--set", "block_size=batch") == 0
         assert capsys.readouterr().out.endswith("; one block a batch\n")
+        assert compare("--dry-run", "--set", "block_size=10", "--set", "max_samples=35") == 0
+        assert "35 samples in 3 batches; " in (out := capsys.readouterr().out)
+        assert "; 4 blocks of 7 to 10, at most 0.0 MiB of rows held" in out
 
     def test_json(self, folder, capsys):
         assert compare("--dry-run", "--json", "--set", "layers_b='0'") == 0
         content = json.loads(capsys.readouterr().out)
         assert content["block_size"] == 2048
+        assert (content["samples"], content["blocks"]) == (40, [40])
         assert content["row_bytes"] == 4 * (6 + 3 + 6)
         assert [layer["name"] for layer in content["sides"][1]["layers"]] == ["0"]
 
@@ -198,11 +223,13 @@ class TestDryRun:
         ("model_b.weights=no.pt", 2, "c.yaml: model_b.weights: no file 'no.pt' in "),
         ("model_b={kind: transformers, path: ./no/run}", 2, "c.yaml: model_b.path: no folder "),
         ("forward=small_models:frward", 2, "c.yaml: forward.factory: module 'small_models' has no"),
-        ("layers_a=layerx.*", 2, "c.yaml: no layer of model A (Sequential) matches 'layerx.*'."),
+        ("layers_a=layerx.*", 2, "c.yaml: layers_a: no layer of model A (Sequential) matches 'layerx.*'. `hooksim layers c.yaml` shows all."),  # noqa: E501
+        ("layers_b=['0', x]", 2, "c.yaml: layers_b: no layer of model B (Sequential) matches 'x'."),
+        ("device=nonsense", 2, "c.yaml: device: expected a name such as 'cpu' or 'cuda:0'"),
+        ("device=cuda:77", 2, "c.yaml: device: 'cuda:77' cannot be used here: "),
         ("measures=[cka, cka]", 2, "c.yaml: measures: two of them would write 'cka'."),
         ("block_size=3", 2, "c.yaml: block_size: CKA (linear, debiased) needs at least 4 samples"),
         ("max_samples=3", 1, "NotEnoughSamplesError: the data has 3 rows; "),
-        ("on_nonfinite=drop", 2, "c.yaml: on_nonfinite='drop' is not available in this version"),
     ],
 )  # fmt: skip
 def test_one_line_for_what_is_wrong(folder, capsys, change, code, line):
@@ -219,7 +246,7 @@ def test_missing_weights(folder, capsys):
 
     save_file({"0.weight": torch.zeros(6, 4)}, "b.safetensors")
     assert compare("--set", "model_b.weights=b.safetensors") == 1
-    line = "MissingWeightsError: 'b.safetensors' has no weights for 3 parameters of Sequential ("
+    line = "MissingWeightsError: c.yaml: model_b.allow_missing: 'b.safetensors' has no weights for "
     assert capsys.readouterr().err.startswith(line)
 
 
@@ -236,3 +263,45 @@ def test_data_that_fails_half_way(folder, capsys, error, code, line):
     assert compare("--set", data) == code
     assert capsys.readouterr().err == line
     assert sorted(path.name for path in folder.glob("*result*")) == []
+
+
+def test_a_warning_is_said_once(folder, capsys):
+    points = np.random.default_rng(0).normal(size=(40, 4)) + np.arange(40)[:, None]
+    np.savez("points.npz", points=points)
+    assert compare("--set", "block_size=10") == 0
+    [warning] = Comparison.load("result").metadata["warnings"]
+    error = capsys.readouterr().err
+    assert error.count(warning["text"]) == 1
+    assert f"warning: {warning['text']}\n" in error
+
+
+def test_verbose_before_the_command(folder, capsys):
+    broken = ["--set", "model_a.factory=small_models:gone"]
+    assert main(["-v", "compare", "c.yaml", *broken]) == 2
+    assert capsys.readouterr().err.startswith("Traceback")
+    assert main(["compare", "c.yaml", *broken]) == 2
+    assert not capsys.readouterr().err.startswith("Traceback")
+
+
+def test_models_are_named_in_the_result(folder):
+    assert compare() == 0
+    metadata = Comparison.load("result").metadata
+    names = "small_models:perceptron (seed=0)", "small_models:perceptron (seed=1)"
+    assert (metadata["name_a"], metadata["name_b"]) == names
+
+
+def test_a_factory_that_needs_what_is_not_there(folder, capsys):
+    (folder / "needy.py").write_text("import nowhere_to_be_found\n")
+    change = "model_b={kind: python, factory: 'needy:make'}"
+    assert compare("--set", change, "--set", "data.path=no.npz") == 2
+    words = "'needy:make' needs the module 'nowhere_to_be_found', which is not installed"
+    assert capsys.readouterr().err == f"c.yaml: model_b.factory: {words}\n"
+
+
+def test_weights_of_another_shape_are_those_of_a_model(folder, capsys):
+    from small_models import perceptron
+
+    torch.save(perceptron(0, width=7).state_dict(), "w.pt")
+    assert compare("--set", "model_a.weights=w.pt") == 1
+    line = "MissingWeightsError: c.yaml: model_a: 'w.pt' has 3 parameters of Sequential in another"
+    assert capsys.readouterr().err.startswith(line)

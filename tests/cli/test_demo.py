@@ -37,6 +37,8 @@ def test_early_is_compared_with_late(demo):
     early, late = (load_model(out / "seed-0" / f"checkpoint-{step}").model for step in (1, 3))
     assert not torch.equal(early.classifier.weight, late.classifier.weight)
     diagonal = Comparison.load(early_vs_late)["cka"].values.diagonal()
+    metadata = Comparison.load(early_vs_late).metadata
+    assert (metadata["name_a"], metadata["name_b"]) == ("checkpoint-1", "checkpoint-3")
     assert (diagonal > 0.9).all()
     assert (diagonal < 1).all()
 

@@ -57,16 +57,29 @@ def test_a_picture_that_is_there_is_refused(result, capsys):
     assert Path("x.png").read_bytes().startswith(PNG)
 
 
+def test_what_is_not_drawn_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
+    measures = ["cka", {"name": "cka", "debiased": False, "key": "biased"}]
+    hooksim.compare(model, model, [torch.randn(20, 4)], measures=measures).save("r")
+    assert main(["heatmap", "r"]) == 0
+    assert capsys.readouterr().err == "not drawn: 'biased'; --measure biased draws it\n"
+    assert main(["heatmap", "r", "--measure", "biased"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["result", "--out", "result/x.png/y.png"], "--out: 'result/x.png/y.png' cannot be created: nothing can be written in "),  # noqa: E501
         (["result", "--measure", "ckaa"], "not 'ckaa', did you mean 'cka'?\n"),
         (["result", "--out", "x.xyz"], "--out: 'x.xyz' has no ending of a picture: eps, "),
         (["nowhere"], "'nowhere' does not exist. Expected the folder of a saved result.\n"),
         (["."], "is not a result of hooksim"),
     ],
-)
+)  # fmt: skip
 def test_one_line_for_what_is_wrong(result, capsys, words, line):
+    (Path(result) / "x.png").write_text("")
     assert main(["heatmap", *words]) == 2
     out, error = capsys.readouterr()
     assert out == ""

@@ -20,7 +20,8 @@ def save(model, path):
 def test_a_configuration_marks_what_it_selects(folder, capsys):
     assert main(["layers", "c.yaml", "--set", "layers_a='0'", "--set", "rows=flatten"]) == 0
     out = capsys.readouterr().out
-    first, second = out.split("\n\n")
+    first, second, legend = out.split("\n\n")
+    assert legend == "* what `hooksim compare c.yaml` reads\n"
     lines = first.splitlines()
     assert lines[0] == "model A (Sequential), 3 layers"
     assert lines[1].split("  ")[0] == "layer"
@@ -51,6 +52,28 @@ def test_a_vision_model_runs_on_a_picture_of_its_size(folder, capsys):
     save(ViTModel(config).to(torch.bfloat16), "run")
     assert main(["layers", "run"]) == 0
     assert "layers.0 " in capsys.readouterr().out
+
+
+def test_a_bare_checkpoint_marks_the_default_layers(folder, capsys):
+    save(BertModel(BertConfig(vocab_size=5, num_hidden_layers=2, **SIZES)), "run")
+    assert main(["layers", "run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "BertModel, 43 layers"
+    marked = [line.split()[1] for line in lines if line.startswith("* ")]
+    assert marked == ["encoder.layer.0", "encoder.layer.1", "compared"]
+    assert lines[-1] == "* compared where no layers are chosen"
+    assert lines[-3] == (
+        "(no rows from 'encoder.layer.0.attention.self.dropout', "
+        "'encoder.layer.1.attention.self.dropout': it is not called in the forward pass)"
+    )
+
+
+def test_layers_that_are_not_there_do_not_hide_the_listing(folder, capsys):
+    assert main(["layers", "c.yaml", "--set", "layers_a=nope"]) == 0
+    out, error = capsys.readouterr()
+    assert "  2    Linear  16 x 3 " in out
+    assert out.endswith("* marks nothing: the layers of the configuration are wrong\n")
+    assert error.startswith("warning: c.yaml: layers_a: no layer of model A (Sequential) matches")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,15 @@ def test_the_traceback_is_there_when_asked_for(failing, capsys):
     assert error.endswith("RuntimeError: one (-v shows where)\n")
 
 
+def test_notes_on_where_it_happened_are_in_the_line(failing, capsys):
+    error = RuntimeError("one\ntwo")
+    error.add_note("in the forward pass of model A (BertModel), batch 0")
+    failing(error)
+    assert main(["layers", "x"]) == 1
+    line = "RuntimeError: one; in the forward pass of model A (BertModel), batch 0"
+    assert capsys.readouterr().err == f"{line} (-v shows where)\n"
+
+
 def test_sigterm(folder, monkeypatch, capsys):
     put_away = []
 

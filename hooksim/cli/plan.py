@@ -1,0 +1,92 @@
+"""What a run would read and how it would cut it: the last lines of `--dry-run`."""
+
+import json
+from collections.abc import Iterable, Sequence, Sized
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from hooksim.blocks.blocker import BlockSize, automatic_size, block_sizes
+from hooksim.cli.comparing import Inputs
+from hooksim.cli.survey import Side, as_data, table
+
+__all__ = ["plan", "sample_count"]
+
+
+def plan(sides: Sequence[Side], inputs: Inputs, *, as_json: bool = False) -> str:
+    """Say what a run would read and how it would cut it.
+
+    Args:
+        sides: The surveyed sides.
+        inputs: What they were surveyed with.
+        as_json: One line of JSON instead of tables.
+
+    Returns:
+        Text that ends in a newline.
+    """
+    row_bytes = sum(side.row_bytes for side in sides)
+    asked = inputs.options.get("block_size", "auto")
+    block_size: Any = automatic_size(row_bytes) if asked == "auto" else asked
+    batches = len(inputs.loader) if isinstance(inputs.loader, Sized) else None
+    samples = sample_count(inputs.loader, inputs.options.get("max_samples"))
+    first = sides[0]
+    rows = samples if first.items == first.n_rows else None  # tokens are counted as they come
+    blocks = None if rows is None or block_size == "batch" else block_sizes(rows, block_size)
+    if as_json:
+        content = {
+            "block_size": block_size,
+            "blocks": blocks,
+            "samples": samples,
+            "batches": batches,
+            "batch_samples": first.items,
+            "batch_rows": first.n_rows,
+            "row_bytes": row_bytes,
+            "sides": [as_data(side) for side in sides],
+        }
+        return json.dumps(content) + "\n"
+    summary = (
+        f"{_count(samples, 'samples')} in {_count(batches, 'batches')}; "
+        f"first batch: {first.items:,} samples, {first.n_rows:,} rows; "
+        f"{row_bytes:,} bytes a row of all layers; {_cut(block_size, blocks, row_bytes)}\n"
+    )
+    return "\n".join([*map(table, sides), summary])
+
+
+def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
+    """Count the samples of a loader without reading it.
+
+    Args:
+        loader: Ours, which know, or torch's over a sized data set.
+        limit: Most samples that are read.
+
+    Returns:
+        The number; None where the loader does not say.
+
+    Example:
+        >>> sample_count(DataLoader(range(10), batch_size=4)), sample_count(iter([1]))
+        (10, None)
+    """
+    known = getattr(loader, "n_samples", None)
+    if known is None and isinstance(loader, DataLoader) and not loader.drop_last:
+        sampled = loader.batch_size is not None and isinstance(loader.sampler, Sized)
+        known = len(loader.sampler) if sampled else None  # type: ignore[arg-type]
+    if not isinstance(known, int):
+        return None
+    return known if limit is None else min(known, limit)
+
+
+def _count(number: int | None, noun: str) -> str:
+    return f"an unknown number of {noun}" if number is None else f"{number:,} {noun}"
+
+
+def _cut(block_size: BlockSize, blocks: list[int] | None, row_bytes: int) -> str:
+    if not isinstance(block_size, int):
+        return "one block a batch"
+    held = 2 * block_size if blocks is None else min(2 * block_size, sum(blocks))
+    if blocks is None:
+        cut = f"blocks of {block_size:,} rows"
+    elif len(blocks) == 1:
+        cut = f"one block of {blocks[0]:,}"
+    else:
+        cut = f"{len(blocks):,} blocks of {min(blocks):,} to {max(blocks):,}"
+    return f"{cut}, at most {held * row_bytes / 2**20:,.1f} MiB of rows held"
