@@ -294,6 +294,20 @@ class TestWarnings:
         assert "ruling_sample" in [warning["code"] for warning in result.metadata["warnings"]]
         assert "one of 1,200 samples makes" in result.metadata["warnings"][0]["text"]
 
+    def test_biased_values_of_few_samples(self):
+        data = samples(150, width=16)
+        biased = hooksim.CKA(debiased=False)
+        [warning, _] = compare(same(), mlp(), [data], layers_a="0", measures=biased).metadata[
+            "warnings"
+        ]
+        assert warning["code"] == "biased"
+        assert "16 dimensions and 150 samples" in warning["text"]
+        for measure, n in ((biased, 240), ("cka", 150)):
+            result = compare(
+                same(), same(), [samples(n)], layers_a="0", layers_b="0", measures=measure
+            )
+            assert result.metadata["warnings"] == []
+
     def test_one_of_few_samples_that_rules(self):
         data = samples(300)
         assert compare(same(), same(), [data], layers_a="0").metadata["warnings"] == []

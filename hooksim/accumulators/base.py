@@ -26,7 +26,8 @@ __all__ = [
 ]
 
 
-_OPTIONS = "options"  # the one entry of a state that is not a sum
+_LARGEST = ("peak", "width")  # entries of a state that are no sums
+_OPTIONS = "options"  # what the sums were taken with
 
 
 class Estimate(NamedTuple):
@@ -248,7 +249,7 @@ class Accumulator(ABC):
 
 
 def combined(state: TensorDict, other: TensorDict) -> TensorDict:
-    """Two states as one, in memory of its own: sums added, what is named `peak` the larger.
+    """Two states as one, in memory of its own: sums added, of `peak` and `width` the larger.
 
     Args:
         state: May be empty.
@@ -267,7 +268,7 @@ def combined(state: TensorDict, other: TensorDict) -> TensorDict:
                 f"{tuple(theirs.shape)}. Every block must have the same layers."
             )
         theirs = theirs.to(mine.device)
-        return torch.maximum(mine, theirs) if name[-1] == "peak" else mine + theirs
+        return torch.maximum(mine, theirs) if name[-1] in _LARGEST else mine + theirs
 
     joined = state.named_apply(join, other, nested_keys=True)
     return TensorDict() if joined is None else joined

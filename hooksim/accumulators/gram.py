@@ -31,6 +31,7 @@ __all__ = ["GramAccumulator"]
 
 _RULING_SHARE = 0.02  # one sample's share of a layer's HSIC that is news among many samples
 _RULING_MULTIPLE = 20  # of the mean share, among few
+_BIASED_MULTIPLE = 10  # samples to a dimension below which biased CKA misleads
 _STDERR_FROM = 10  # samples below which the standard error is far too small
 
 
@@ -40,11 +41,11 @@ class GramAccumulator(Accumulator):
     CKA is the ratio of HSICs that are each summed over all blocks, never the mean of ratios.
 
     State:
-        n: `()`. sides.S.{h, h_h, peak, floor}: `(layers of S,)`. pairs.A,B.{h, h_h, h_a, h_b, a_b}:
-        `(layers of A, layers of B)`, or `(layers,)` for aligned pairs. All float64: sums over
-        samples of the terms `h_i`, their products with each other and with those of the two layers
-        with themselves, the largest term, and what the rounding of the terms can add up to. The
-        squares keep rows of scale 1e-38 to 1e38.
+        n: `()`. sides.S.{h, h_h, peak, floor, width}: `(layers of S,)`.
+        pairs.A,B.{h, h_h, h_a, h_b, a_b}: `(layers of A, layers of B)`, or `(layers,)` for aligned
+        pairs. All float64: sums over samples of the terms `h_i`, their products with each other and with those of the two layers
+        with themselves; the largest term, what the rounding of the terms can add up to, and the
+        number of dimensions. The squares keep rows of scale 1e-38 to 1e38.
 
     Args:
         debiased: With unbiased HSIC.
@@ -138,9 +139,22 @@ class GramAccumulator(Accumulator):
             text = f"{n} samples are too few for a standard error of CKA, and for CKA itself."
             return [Note("few_samples", text)]
         bound = max(_RULING_SHARE, _RULING_MULTIPLE / n)
-        found = [self._undefined(side, names[side]) for side in self.sides]
+        found = [self._biased(side, names[side], n) for side in self.sides]
+        found += [self._undefined(side, names[side]) for side in self.sides]
         found += [self._ruling_sample(side, names[side], n, bound) for side in self.sides]
         return [note for note in found if note is not None]
+
+    def _biased(self, side: int, names: SideNames, n: int) -> Note | None:
+        """A warning if biased CKA of this few samples says little."""
+        widths = self._state["sides", str(side), "width"].tolist()
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if self.debiased or self.kernel != "linear" or n >= _BIASED_MULTIPLE * widths[widest]:
+            return None
+        text = (
+            f"{names.describe(widest)}: {widths[widest]:,.0f} dimensions and {n:,} samples; biased "
+            "CKA of unrelated layers nears 1 as dimensions outnumber samples. Use debiased=True."
+        )
+        return Note("biased", text)
 
     def _undefined(self, side: int, names: SideNames) -> Note | None:
         """A warning if layers have no CKA."""
@@ -228,6 +242,9 @@ class _GramSums(BlockSums):
         for side in self._sides:
             self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
             self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
+            widths = [len(block.grams[stored].mean) for stored in block.stored(side)]
+            filled = [block.scale.new_full((), width) for width in widths]  # no copy from the host
+            self._sums["sides", str(side), "width"] = torch.stack(filled)
         return self._sums
 
     def _expanded(self, side: int, values: Tensor) -> Tensor:
