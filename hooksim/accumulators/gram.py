@@ -1,31 +1,17 @@
 """Sums for CKA and its standard error over kernel matrices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.accumulators.base import (
-    Accumulator,
-    BlockSums,
-    Estimate,
-    SideNames,
-    SidePair,
-    combined,
-)
-from hooksim.blocks.block import Block, RbfSums, Strip
+from hooksim.accumulators.base import Accumulator, Estimate, SideNames, SidePair
+from hooksim.accumulators.gram_sums import GramSums
+from hooksim.blocks.block import Block
 from hooksim.errors import Note
 from hooksim.functional.cka import check_kernel, cka_ratio
-from hooksim.functional.hsic import (
-    double_centred,
-    hsic_factor,
-    minimum_samples,
-    noise_floor,
-    u_centred,
-)
-from hooksim.functional.rbf import rbf_kernel
+from hooksim.functional.hsic import minimum_samples
 
 __all__ = ["GramAccumulator"]
 
@@ -43,9 +29,10 @@ class GramAccumulator(Accumulator):
     State:
         n: `()`. sides.S.{h, h_h, peak, floor, width}: `(layers of S,)`.
         pairs.A,B.{h, h_h, h_a, h_b, a_b}: `(layers of A, layers of B)`, or `(layers,)` for aligned
-        pairs. All float64: sums over samples of the terms `h_i`, their products with each other and with those of the two layers
-        with themselves; the largest term, what the rounding of the terms can add up to, and the
-        number of dimensions. The squares keep rows of scale 1e-38 to 1e38.
+        pairs. All float64: sums over samples of the terms `h_i`, their products with each other and
+        with those of the two layers with themselves; the largest term, what the rounding of the
+        terms can add up to, and the number of dimensions. The squares keep rows of scale 1e-38 to
+        1e38.
 
     Args:
         debiased: With unbiased HSIC.
@@ -87,14 +74,10 @@ class GramAccumulator(Accumulator):
         """What two accumulators must have in common to be merged."""
         return {"debiased": self.debiased, "kernel": self.kernel, "bandwidth": self.bandwidth}
 
-    def begin(self, block: Block) -> "_GramSums":
+    def begin(self, block: Block) -> GramSums:
         """What takes the strips of a block for this accumulator."""
-        if self.kernel == "linear":
-            return _GramSums(
-                block, self.pairs, _linear(self.debiased), block.scale**2, self.debiased
-            )
-        kernel = _rbf(block.rbf(self.bandwidth), self.debiased)
-        return _GramSums(block, self.pairs, kernel, torch.ones_like(block.scale), self.debiased)
+        rbf = block.rbf(self.bandwidth) if self.kernel == "rbf" else None
+        return GramSums(block, self.pairs, self.debiased, rbf)
 
     def compute(self, pair: int = 0) -> Estimate:
         """CKA of every pair of layers of one pair of sides.
@@ -186,121 +169,3 @@ class GramAccumulator(Accumulator):
         """A sum of the layers of A and of B, to be broadcast over the pair's cells."""
         a, b = (self._state["sides", str(side), name] for side in pair[:2])
         return (a, b) if pair.aligned else (a[:, None], b[None, :])
-
-
-class _GramSums(BlockSums):
-    """The terms `h_i` of one block's samples, summed."""
-
-    def __init__(
-        self,
-        block: Block,
-        pairs: Sequence[SidePair],
-        centred: Callable[[Strip], Tensor],
-        unit: Tensor,  # (stored layers,), what a kernel's entries are multiplied by
-        debiased: bool,
-    ) -> None:
-        squares = self._unit = unit
-        factor = hsic_factor(block.n, debiased)
-        self._block = block
-        self._pairs = pairs
-        self._sides = sorted({side for pair in pairs for side in pair[:2]})
-        self._centred = centred
-        self._sums = TensorDict()
-        self._peak = torch.zeros_like(squares)
-        self._own_weight = factor * squares.square()  # back to the layers' own scale
-        self._cross_weights = []
-        for pair in pairs:
-            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
-            self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
-        self._pending: list[Tensor] | None = None
-
-    def strip(self, strip: Strip) -> None:
-        """Take the terms of the strip's samples, of all layers and pairs."""
-        kernel = self._centred(strip)
-        own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
-        terms = [own]
-        for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
-            terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
-        self._peak = torch.maximum(self._peak, own.amax(0))
-        if self._block.groups is None:
-            self._fold(terms)
-            return
-        # Tokens of one sequence are not independent: their terms are summed before squaring.
-        if self._pending is None:
-            self._pending = [term.new_zeros((self._block.n, *term.shape[1:])) for term in terms]
-        groups = self._block.groups[strip.start : strip.stop]
-        for total, term in zip(self._pending, terms, strict=True):
-            total.index_add_(0, groups, term)
-
-    def end(self, counts: Sequence[int]) -> TensorDict:
-        """The block's sums, in the form of the accumulator's state."""
-        if self._pending is not None:
-            self._fold(self._pending)
-        block = self._block
-        self._sums["n"] = block.scale.new_full((), block.n)
-        floor = block.n * noise_floor(block.norms.dtype) * self._unit.square()
-        for side in self._sides:
-            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
-            self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
-            widths = [len(block.grams[stored].mean) for stored in block.stored(side)]
-            filled = [block.scale.new_full((), width) for width in widths]  # no copy from the host
-            self._sums["sides", str(side), "width"] = torch.stack(filled)
-        return self._sums
-
-    def _expanded(self, side: int, values: Tensor) -> Tensor:
-        """One side's layers of `values`, all stored layers first."""
-        return self._block.expand(side, self._block.of_side(side, values))
-
-    def _cross(self, pair: SidePair, kernel: Tensor) -> Tensor:
-        """`sum_j A_ij B_ij` of centred strips (stored layers, m, n), as (m, *cells)."""
-        block = self._block
-        if pair.aligned:
-            a, b = self._expanded(pair.a, kernel), self._expanded(pair.b, kernel)
-            terms: Tensor = torch.linalg.vecdot(a, b)
-            return terms.mT
-        a, b = (block.of_side(side, kernel) for side in pair[:2])
-        products = a.transpose(0, 1) @ b.permute(1, 2, 0)
-        return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
-
-    def _fold(self, terms: Sequence[Tensor]) -> None:
-        """Add independent terms, own ones (units, stored layers) first, to the block's sums."""
-        own, *crosses = terms
-        layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
-        sides = {
-            str(side): {"h": terms.sum(0), "h_h": terms.square().sum(0)}
-            for side, terms in layers.items()
-        }
-        pairs = {}
-        for pair, cross in zip(self._pairs, crosses, strict=True):
-            a, b = layers[pair.a], layers[pair.b]
-            if not pair.aligned:
-                a, b = a[:, :, None], b[:, None, :]
-            pairs[f"{pair.a},{pair.b}"] = {
-                "h": cross.sum(0),
-                "h_h": cross.square().sum(0),
-                "h_a": (cross * a).sum(0),
-                "h_b": (cross * b).sum(0),
-                "a_b": (a * b).sum(0),
-            }
-        self._sums = combined(self._sums, TensorDict({"sides": sides, "pairs": pairs}))
-
-
-def _linear(debiased: bool) -> Callable[[Strip], Tensor]:
-    """Centre strips of the linear kernel: the rows are centred, so the row sums are known."""
-
-    def centred(strip: Strip) -> Tensor:
-        return u_centred(strip.kernel, -strip.norms, strip.start) if debiased else strip.kernel
-
-    return centred
-
-
-def _rbf(known: RbfSums, debiased: bool) -> Callable[[Strip], Tensor]:
-    """Make and centre strips of the RBF kernel."""
-
-    def centred(strip: Strip) -> Tensor:
-        kernel = rbf_kernel(strip.kernel, strip.norms, known.width, strip.start)
-        if debiased:
-            return u_centred(kernel, known.sums, strip.start)
-        return double_centred(kernel, known.sums + 1, strip.start)
-
-    return centred

@@ -1,0 +1,128 @@
+"""One block's sums for CKA: centred kernels, their products, sequences where rows are tokens."""
+
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.accumulators.base import BlockSums, SidePair, combined
+from hooksim.blocks.block import Block, RbfSums, Strip
+from hooksim.functional.hsic import double_centred, hsic_factor, noise_floor, u_centred
+from hooksim.functional.rbf import rbf_kernel
+
+__all__ = ["GramSums"]
+
+
+class GramSums(BlockSums):
+    """The terms `h_i` of one block's samples, summed.
+
+    Args:
+        block: The block.
+        pairs: Pairs of sides to compare.
+        debiased: Unbiased or biased HSIC.
+        rbf: What the RBF kernel needs; None for the linear kernel.
+    """
+
+    def __init__(
+        self, block: Block, pairs: Sequence[SidePair], debiased: bool, rbf: RbfSums | None
+    ) -> None:
+        # The linear kernel's entries are those of scaled rows; back to the layers' own scale.
+        squares = block.scale.square() if rbf is None else torch.ones_like(block.scale)
+        self._unit = squares
+        factor = hsic_factor(block.n, debiased)
+        self._block = block
+        self._pairs = pairs
+        self._sides = sorted({side for pair in pairs for side in pair[:2]})
+        self._debiased = debiased
+        self._rbf = rbf
+        self._sums = TensorDict()
+        self._peak = torch.zeros_like(squares)
+        self._own_weight = factor * squares.square()
+        self._cross_weights = []
+        for pair in pairs:
+            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
+            self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
+        self._pending: list[Tensor] | None = None
+
+    def strip(self, strip: Strip) -> None:
+        """Take the terms of the strip's samples, of all layers and pairs."""
+        kernel = self._kernel(strip)
+        own = torch.linalg.vecdot(kernel, kernel).to(torch.float64).mT * self._own_weight
+        terms = [own]
+        for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
+            terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
+        self._peak = torch.maximum(self._peak, own.amax(0))
+        if self._block.groups is None:
+            self._fold(terms)
+            return
+        # Tokens of one sequence are not independent: their terms are summed before squaring.
+        if self._pending is None:
+            self._pending = [term.new_zeros((self._block.n, *term.shape[1:])) for term in terms]
+        groups = self._block.groups[strip.start : strip.stop]
+        for total, term in zip(self._pending, terms, strict=True):
+            total.index_add_(0, groups, term)
+
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's sums, in the form of the accumulator's state."""
+        if self._pending is not None:
+            self._fold(self._pending)
+        block = self._block
+        self._sums["n"] = block.scale.new_full((), block.n)
+        floor = block.n * noise_floor(block.norms.dtype) * self._unit.square()
+        for side in self._sides:
+            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
+            self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
+            widths = [len(block.grams[stored].mean) for stored in block.stored(side)]
+            filled = [block.scale.new_full((), width) for width in widths]  # no copy from the host
+            self._sums["sides", str(side), "width"] = torch.stack(filled)
+        return self._sums
+
+    def _kernel(self, strip: Strip) -> Tensor:
+        """The strip's kernel matrices, centred, (stored layers, m, n)."""
+        if self._rbf is not None:
+            kernel = rbf_kernel(strip.kernel, strip.norms, self._rbf.width, strip.start)
+            if self._debiased:
+                return u_centred(kernel, self._rbf.sums, strip.start)
+            return double_centred(kernel, self._rbf.sums + 1, strip.start)
+        # Rows are centred: the row sums of their kernel are known, the biased form is centred.
+        if self._debiased:
+            return u_centred(strip.kernel, -strip.norms, strip.start)
+        return strip.kernel
+
+    def _expanded(self, side: int, values: Tensor) -> Tensor:
+        """One side's layers of `values`, all stored layers first."""
+        return self._block.expand(side, self._block.of_side(side, values))
+
+    def _cross(self, pair: SidePair, kernel: Tensor) -> Tensor:
+        """`sum_j A_ij B_ij` of centred strips (stored layers, m, n), as (m, *cells)."""
+        block = self._block
+        if pair.aligned:
+            a, b = self._expanded(pair.a, kernel), self._expanded(pair.b, kernel)
+            terms: Tensor = torch.linalg.vecdot(a, b)
+            return terms.mT
+        a, b = (block.of_side(side, kernel) for side in pair[:2])
+        products = a.transpose(0, 1) @ b.permute(1, 2, 0)
+        return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
+
+    def _fold(self, terms: Sequence[Tensor]) -> None:
+        """Add independent terms, own ones (units, stored layers) first, to the block's sums."""
+        own, *crosses = terms
+        layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
+        sides = {
+            str(side): {"h": terms.sum(0), "h_h": terms.square().sum(0)}
+            for side, terms in layers.items()
+        }
+        pairs = {}
+        for pair, cross in zip(self._pairs, crosses, strict=True):
+            a, b = layers[pair.a], layers[pair.b]
+            if not pair.aligned:
+                a, b = a[:, :, None], b[:, None, :]
+            pairs[f"{pair.a},{pair.b}"] = {
+                "h": cross.sum(0),
+                "h_h": cross.square().sum(0),
+                "h_a": (cross * a).sum(0),
+                "h_b": (cross * b).sum(0),
+                "a_b": (a * b).sum(0),
+            }
+        self._sums = combined(self._sums, TensorDict({"sides": sides, "pairs": pairs}))
