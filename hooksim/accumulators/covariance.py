@@ -18,6 +18,8 @@ from hooksim.functional.hsic import minimum_samples
 __all__ = ["CovarianceAccumulator"]
 
 _STATE_BUDGET = 2 << 30  # bytes for the moments of all pairs of layers
+_ROW_ELEMENTS = 1 << 24  # centred rows of all sides worked on at once, float64: 128 MiB
+_FEWEST_ROWS = 2048  # below this, adding the moments up costs more than their products
 _CANCELLATION = 64 * torch.finfo(torch.float64).eps  # of HSIC, a difference of moments
 
 
@@ -176,24 +178,38 @@ class _CovarianceSums(BlockSums):
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's moments about its own means, in the form of the accumulator's state."""
         state = TensorDict()
-        rows = {side: self._rows(side) for side in self._sides}
         for side, widths in self._widths.items():
             means = [layer.mean for layer in self._layers(side)]
             state["widths", str(side)] = means[0].new_tensor(widths)
             state["centres", str(side)] = torch.cat(means)
-        for task in self._tasks:
-            x, widths_x = _part(rows[task.side_x], self._widths[task.side_x], task.layers_x)
-            y, widths_y = _part(rows[task.side_y], self._widths[task.side_y], task.layers_y)
-            state[task.path] = TensorDict(Moments.of(x, y, widths_x, widths_y)._asdict())
+        for task, moments in zip(self._tasks, self._moments(), strict=True):
+            state[task.path] = TensorDict(moments._asdict())
         return state
+
+    def _moments(self) -> list[Moments]:
+        """The moments of every task, by as many rows at a time as fit the budget."""
+        n = self._block.n
+        columns = sum(sum(widths) for widths in self._widths.values())
+        height = max(_FEWEST_ROWS, _ROW_ELEMENTS // columns)
+        found: list[Moments] = []
+        for start in range(0, n, height):
+            rows = {side: self._rows(side, start, min(start + height, n)) for side in self._sides}
+            new = (self._moments_of(task, rows) for task in self._tasks)
+            found = [a.plus(b) for a, b in zip(found, new, strict=True)] if found else list(new)
+        return found
+
+    def _moments_of(self, task: _Task, rows: Mapping[int, Tensor]) -> Moments:
+        x, widths_x = _part(rows[task.side_x], self._widths[task.side_x], task.layers_x)
+        y, widths_y = _part(rows[task.side_y], self._widths[task.side_y], task.layers_y)
+        return Moments.of(x, y, widths_x, widths_y)
 
     def _layers(self, side: int) -> list[LayerGram]:
         return [self._block.grams[stored] for stored in self._block.stored(side)]
 
-    def _rows(self, side: int) -> Tensor:
-        """The rows of all layers of a side, minus their means, side by side, (n, d)."""
-        parts = [layer.rows * layer.scale for layer in self._layers(side) if layer.rows is not None]
-        return torch.cat(parts, 1)
+    def _rows(self, side: int, start: int, stop: int) -> Tensor:
+        """Rows of all layers of a side, minus their means, side by side, (stop - start, d)."""
+        parts = (layer.centred(start, stop) * layer.scale for layer in self._layers(side))
+        return torch.cat(list(parts), 1)
 
     def _check_size(self) -> None:
         """Refuse layers whose moments would not fit the budget."""

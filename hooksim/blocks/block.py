@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from hooksim.blocks.grams import LayerGram, Spread
+from hooksim.blocks.memory import KernelMemory
+from hooksim.blocks.slabs import kernel_among, slabs
 from hooksim.functional.gram import strip_bounds
-from hooksim.functional.precision import full_precision
 from hooksim.functional.ranks import Distances, sort_rows, squared_distances
 from hooksim.functional.rbf import median_distance, rbf_kernel, spaced_rows
 
@@ -90,6 +91,7 @@ class Block:
         groups: `(n,)` sequence of each row, counted from 0; None where each row is a sample.
         kernels: `(stored layers, n, n)` where the Gram matrices are one tensor.
         origins: Where the rows come from, in order.
+        memory: Where rows of the kernel matrices are put that are made when they are asked for.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Block:
         groups: Tensor | None = None,
         kernels: Tensor | None = None,
         origins: Sequence[Origin] = (),
+        memory: KernelMemory | None = None,
     ) -> None:
         device = grams[0].norms.device
         self.grams = [layer.to(device) for layer in grams]
@@ -112,6 +115,7 @@ class Block:
         self.norms = torch.stack([layer.norms.to(dtype) for layer in self.grams])  # (layers, n)
         self.scale = torch.stack([layer.scale for layer in self.grams])  # (layers,)
         self._kernels = kernels
+        self._memory = memory or KernelMemory()
         self._rbf: dict[float, RbfSums] = {}
         self._positions = [list(position) for position in positions]
         self._expansion = [layer_index(position, device) for position in positions]
@@ -166,44 +170,53 @@ class Block:
             some = spaced_rows(self.n)
             width = torch.stack([self._median(layer, some) for layer in range(len(self.grams))])
             width = width * bandwidth
-            parts = [
-                rbf_kernel(strip.kernel, strip.norms, width, strip.start).sum(-1)
-                for strip in self.strips()
-            ]
-            self._rbf[bandwidth] = RbfSums(width, torch.cat(parts, -1) - 1)
+            # Written to one tensor: results kept apart would lie between the strips' large scratch
+            # memory, which the allocator could then not use again.
+            sums = torch.empty_like(self.norms)
+            for strip in self.strips():
+                rows = slice(strip.start, strip.stop)
+                sums[:, rows] = rbf_kernel(strip.kernel, strip.norms, width, strip.start).sum(-1)
+            sums -= 1  # the diagonal
+            self._rbf[bandwidth] = RbfSums(width, sums)
         return self._rbf[bandwidth]
 
     def _median(self, layer: int, rows: Sequence[int]) -> Tensor:
         """The median distance among some samples of a stored layer."""
         which = layer_index(rows, self.device)
-        gram, own = self.grams[layer].kernel, self.grams[layer].rows
-        some = own[which] @ own[which].mT if own is not None else self.norms.new_empty(0)
-        kernel = gram[which][:, which] if gram is not None else some
-        return median_distance(kernel, self.norms[layer][which])
+        gram, norms = self.grams[layer], self.norms[layer][which]
+        if gram.kernel is not None:
+            return median_distance(gram.kernel[which][:, which], norms)
+        with self._memory.lent((len(rows), len(rows)), self.norms.dtype, self.device) as kernel:
+            return median_distance(kernel_among(gram, which, kernel), norms)
 
-    @full_precision()
     def _kernel_rows(self, start: int, stop: int, layers: Sequence[int]) -> Tensor:
-        """Rows of the kernel matrices of some stored layers, `(layers, stop - start, n)`."""
+        """Rows of the Gram matrices of some stored layers, `(layers, stop - start, n)`."""
         if self._kernels is not None:
             return self._kernels[layer_index(layers, self.device), start:stop]
-        parts = []
-        for layer in (self.grams[index] for index in layers):
-            if layer.kernel is not None:
-                parts.append(layer.kernel[start:stop])
-            elif layer.rows is not None:
-                parts.append(layer.rows[start:stop] @ layer.rows.mT)
-        return torch.stack([part.to(self.norms.dtype) for part in parts])
+        kernels = [self.grams[layer].kernel for layer in layers]
+        return torch.stack(
+            [each[start:stop].to(self.norms.dtype) for each in kernels if each is not None]
+        )
 
     def strips(self, layers: Sequence[int] | None = None) -> Iterator[Strip]:
         """The kernel matrices, strip by strip in order.
+
+        A strip is valid until the next one is asked for: where the Gram matrices are over budget,
+        its memory is used again.
 
         Args:
             layers: Which stored layers, in the order of the strips' first axis; None for all.
         """
         chosen = range(len(self.grams)) if layers is None else layers
         norms = self.norms[layer_index(chosen, self.device)]
-        for start, stop in strip_bounds(self.n, len(chosen) * self.n):
-            yield Strip(start, self._kernel_rows(start, stop, chosen), norms)
+        grams = [self.grams[layer] for layer in chosen]
+        if all(gram.kernel is not None for gram in grams):
+            for start, stop in strip_bounds(self.n, len(chosen) * self.n):
+                yield Strip(start, self._kernel_rows(start, stop, chosen), norms)
+            return
+        for first, slab in slabs(grams, self.norms.dtype, self._memory):
+            for start, stop in strip_bounds(slab.shape[1], len(chosen) * self.n):
+                yield Strip(first + start, slab[:, start:stop], norms)
 
 
 def read_counts(counts: Sequence[Tensor]) -> list[list[int]]:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, layer_gram
-from hooksim.blocks.pieces import GRAM_BUDGET, KernelMemory, Piece, block_of
+from hooksim.blocks.memory import KernelMemory
+from hooksim.blocks.pieces import GRAM_BUDGET, Piece, block_of, gather
 from hooksim.errors import ConfigError, Note, NotEnoughSamplesError
 
 __all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size", "block_sizes"]
@@ -92,8 +93,11 @@ class Blocker:
         dtype: Of the Gram matrices.
         minimum: The fewest rows that a block may have.
         needs: What needs that many, for the error.
-        with_rows: Whether blocks keep the centred rows beside their Gram matrices; blocks of
-            batches cannot.
+        with_rows: Whether blocks keep the rows beside their Gram matrices; blocks of batches
+            cannot.
+        gram_budget: Bytes for the Gram matrices of one block, all layers together. A block above
+            it keeps its rows, as they are, and makes the matrices when they are asked for, many
+            rows at a time.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class Blocker:
         needs: str,
         *,
         with_rows: bool = False,
+        gram_budget: int = GRAM_BUDGET,
     ) -> None:
         if size == "batch" and with_rows:
             raise ConfigError(EXACT_IN_BATCHES)
@@ -113,6 +118,7 @@ class Blocker:
         self._minimum = minimum
         self._needs = needs
         self._with_rows = with_rows
+        self._gram_budget = gram_budget
         self._memory = KernelMemory()
         self._held: list[Piece] = []
         self._batches = 0
@@ -182,14 +188,16 @@ class Blocker:
     def _reduce(self, rows: Tensor, groups: Tensor | None) -> LayerGram:
         """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""
         n = len(rows)
-        fits = self._layers * n * n * self._dtype.itemsize <= GRAM_BUDGET
+        fits = self._layers * n * n * self._dtype.itemsize <= self._gram_budget
+        if not fits:
+            rows = _own(rows)
         return layer_gram(rows, groups, dtype=self._dtype, with_kernel=fits)
 
     def _reduce_unsettled(self, rows: Tensor, groups: Tensor | None) -> Tensor | LayerGram:
         """Keep rows while they might fit a block; wide ones are not held for a whole batch."""
         self._row_bytes += rows.shape[1] * rows.itemsize
         if self._with_rows or AUTO_SIZES[-1] * self._row_bytes <= ROW_BUDGET:
-            return rows.clone()
+            return _own(rows)
         return self._reduce(rows, groups)
 
     def _settle(self, piece: Piece) -> Piece:
@@ -229,6 +237,17 @@ class Blocker:
         """Make a block of the first `n` rows held."""
         if n < self._minimum:
             self._refuse(n)
+        rows = gather(self._take(n))
+        return block_of(
+            rows,
+            self._dtype,
+            self._memory,
+            with_rows=self._with_rows,
+            gram_budget=self._gram_budget,
+        )
+
+    def _take(self, n: int) -> list[Piece]:
+        """The first `n` rows held, which are no longer."""
         taken: list[Piece] = []
         missing = n
         while missing:
@@ -238,7 +257,7 @@ class Blocker:
                 self._held.insert(0, rest)
             taken.append(piece)
             missing -= piece.origin.n
-        return block_of(taken, self._dtype, self._memory, with_rows=self._with_rows)
+        return taken
 
     def _refuse(self, n: int) -> None:
         """Say that a block of n rows is too small, and what to do."""
@@ -252,3 +271,8 @@ class Blocker:
             f"{where} has {n} rows; {self._needs} needs at least {self._minimum} in a block. "
             + advice
         )
+
+
+def _own(rows: Tensor) -> Tensor:
+    """Rows that may be memory of a model, in memory of their own."""
+    return rows.clone(memory_format=torch.contiguous_format)

@@ -1,14 +1,17 @@
-"""One layer's rows as a block keeps them: centred and scaled, as a Gram matrix where it fits."""
+"""One layer's rows as a block keeps them: as a Gram matrix where it fits, else as they came."""
 
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from hooksim.blocks.tiles import RowStatistics, centred_tiles, row_statistics
 from hooksim.functional.gram import Centred, centre, gram
 from hooksim.functional.precision import full_precision
 
 __all__ = ["LayerGram", "Spread", "layer_gram", "statistics_device"]
+
+_SEQUENCE_ELEMENTS = 1 << 22  # float64 sums over sequences worked on at once: 32 MiB
 
 
 def statistics_device(device: torch.device) -> torch.device:
@@ -35,33 +38,69 @@ class LayerGram(NamedTuple):
 
     Attributes:
         kernel: `(n, n)` inner products of the centred, scaled rows; None where over budget.
-        rows: `(n, d)` those rows; None where nobody needs them.
-        mean: `(d,)` float64, what the rows have lost.
-        norms: `(n,)` squared norms of those rows; where there is a kernel its diagonal, a view.
-        scale: `()` float64, what the rows were divided by; 0 where they are constant.
+        rows: `(n, d)` the rows as they were given, not a copy; None where nobody needs them.
+        mean: `(d,)` float64, the column means.
+        rest: `(d,)` float64, what the rounding of `mean` left of them.
+        norms: `(n,)` squared norms of the centred, scaled rows; where there is a kernel its
+            diagonal, a view.
+        scale: `()` float64, root of the mean squared norm of the centred rows; 0 where the rows
+            are constant.
         finite: `(n,)` bool, False for rows with NaN or infinity.
+        signature: `(n,)` float64, the same for equal rows, to the bit.
         spread: For the check of the samples' order.
     """
 
     kernel: Tensor | None
     rows: Tensor | None
     mean: Tensor
+    rest: Tensor
     norms: Tensor
     scale: Tensor
     finite: Tensor
+    signature: Tensor
     spread: Spread
+
+    @property
+    def factor(self) -> Tensor:
+        """What centred rows are multiplied by, `()` float64: 0 where they are constant."""
+        return _factor(self.scale)
+
+    def centred(self, start: int, stop: int) -> Tensor:
+        """Some of the rows, centred and scaled, made at each call.
+
+        Args:
+            start: The first row.
+            stop: The row after the last one.
+
+        Returns:
+            `(stop - start, d)`, in the dtype of the Gram matrix.
+
+        Raises:
+            ValueError: No rows were kept.
+        """
+        if self.rows is None:
+            raise ValueError("centred rows: this layer's Gram matrix was made, its rows not kept.")
+        rows, factor = self.rows[start:stop], self.factor
+        out = torch.empty(rows.shape, dtype=self.norms.dtype, device=rows.device)
+        for part, columns, tile in centred_tiles(rows, self.mean, self.rest):
+            out[part, columns] = tile.mul_(factor)
+        return out
 
     def to(self, device: torch.device) -> Self:
         """The same on another device; itself where it is there already."""
         if self.norms.device == device:
             return self
-        kernel = None if self.kernel is None else self.kernel.to(device)
-        rows = None if self.rows is None else self.rows.to(device)
-        mean, norms, scale, finite = (
-            part.to(device) for part in (self.mean, self.norms, self.scale, self.finite)
-        )
+        moved = {
+            name: part.to(device)
+            for name, part in self._asdict().items()
+            if isinstance(part, Tensor)
+        }
         spread = Spread(*(part.to(device) for part in self.spread))
-        return type(self)(kernel, rows, mean, norms, scale, finite, spread)
+        return self._replace(**moved, spread=spread)
+
+
+def _factor(scale: Tensor) -> Tensor:
+    return torch.where(scale == 0, 0.0, scale.reciprocal())
 
 
 def _spread(centred: Centred, groups: Tensor | None) -> Spread:
@@ -70,20 +109,52 @@ def _spread(centred: Centred, groups: Tensor | None) -> Spread:
     if groups is None:
         count = torch.full_like(centred.scale, n)
         return Spread(count, centred.mean, n * centred.scale.square())
-    # There may be fewer sequences than tokens; empty slots weigh nothing.
-    sizes = centred.scale.new_zeros(n).index_add_(
-        0, groups, torch.ones_like(centred.scale).expand(n)
-    )
+    sizes = _sequence_sizes(groups, n)
     sums = torch.zeros_like(centred.rows).index_add_(0, groups, centred.rows)
-    filled = sizes > 0
+    shift, within = _between_sequences(sums, sizes)
+    count = (sizes > 0).sum().to(torch.float64)
+    return Spread(count, centred.mean + shift * centred.scale, within * centred.scale.square())
+
+
+def _spread_of_kept(
+    rows: Tensor, found: RowStatistics, groups: Tensor | None, sequences: int | None
+) -> Spread:
+    """The same for rows of which there is no centred copy, by a few columns at a time if wide."""
+    n, d = rows.shape
+    if groups is None:
+        count = torch.full_like(found.scale, n)
+        return Spread(count, found.mean, n * found.scale.square())
+    slots = n if sequences is None else min(n, sequences)
+    sizes = _sequence_sizes(groups, slots)
+    mean, within = found.mean.clone(), torch.zeros_like(found.scale)
+    width = max(1, _SEQUENCE_ELEMENTS // max(1, slots))
+    for begin in range(0, d, width):
+        some = slice(begin, begin + width)
+        chosen, centre_of_rows = rows[:, some], (found.mean[some], found.rest[some])
+        sums = mean.new_zeros(slots, chosen.shape[1])
+        for part, columns, tile in centred_tiles(chosen, *centre_of_rows):
+            sums[:, columns].index_add_(0, groups[part], tile)
+        shift, squares = _between_sequences(sums, sizes)
+        mean[some] += shift
+        within += squares
+    # Constant rows are centred to rounding errors, not to a scale.
+    within = torch.where(found.scale == 0, 0.0, within)
+    return Spread((sizes > 0).sum().to(torch.float64), mean, within)
+
+
+def _sequence_sizes(groups: Tensor, slots: int) -> Tensor:
+    """Rows of each sequence, (slots,) float64; there may be more slots than sequences."""
+    ones = torch.ones((), dtype=torch.float64, device=groups.device).expand(len(groups))
+    return torch.zeros(slots, dtype=torch.float64, device=groups.device).index_add_(0, groups, ones)
+
+
+def _between_sequences(sums: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Of sums over each sequence (slots, w): the mean of their means, and its squared distances."""
+    filled = sizes > 0  # empty slots weigh nothing
     means = torch.where(filled[:, None], sums / sizes[:, None], 0.0)
-    count = filled.sum().to(torch.float64)
-    centre_of_means = means.sum(0, dtype=torch.float64) / count
+    centre_of_means = means.sum(0, dtype=torch.float64) / filled.sum()
     deviations = torch.where(filled[:, None], means - centre_of_means, 0.0)
-    mean = centred.mean + centre_of_means * centred.scale
-    return Spread(
-        count, mean, deviations.square().sum(dtype=torch.float64) * centred.scale.square()
-    )
+    return centre_of_means, deviations.square().sum(dtype=torch.float64)
 
 
 @torch.no_grad()
@@ -96,6 +167,7 @@ def layer_gram(
     out: Tensor | None = None,
     with_kernel: bool = True,
     with_rows: bool = False,
+    sequences: int | None = None,
 ) -> LayerGram:
     """Make of one layer's rows what a block keeps of them.
 
@@ -105,19 +177,42 @@ def layer_gram(
         dtype: Of the Gram matrix; float64 rows give a float64 one all the same.
         out: Where to write the Gram matrix, `(n, n)`.
         with_kernel: Make the Gram matrix; without it the rows are kept, for strips of it.
-        with_rows: Keep the centred rows in any case.
+        with_rows: Keep the rows in any case.
+        sequences: At least as many as there are in `groups`, where that is known.
     """
-    rows = rows.to(statistics_device(rows.device))
+    rows = rows.detach().to(statistics_device(rows.device))
     groups = None if groups is None else groups.to(rows.device)
-    centred = centre(rows, torch.promote_types(dtype, rows.dtype))
-    norms = torch.linalg.vecdot(centred.rows, centred.rows)
-    kernel = gram(centred.rows, out) if with_kernel else None
+    dtype = torch.promote_types(dtype, rows.dtype)
+    if not with_kernel:
+        return _kept(rows, groups, dtype, sequences)
+    centred = centre(rows, dtype)
+    kernel = gram(centred.rows, out)
     return LayerGram(
         kernel,
-        centred.rows if with_rows or kernel is None else None,
+        rows if with_rows else None,
         centred.mean,
-        norms if kernel is None else kernel.diagonal(),
+        torch.zeros_like(centred.mean),
+        kernel.diagonal(),
         centred.scale,
         centred.finite,
+        centred.signature,
         _spread(centred, groups),
+    )
+
+
+def _kept(
+    rows: Tensor, groups: Tensor | None, dtype: torch.dtype, sequences: int | None
+) -> LayerGram:
+    """Rows whose Gram matrix is made strip by strip."""
+    found = row_statistics(rows)
+    return LayerGram(
+        None,
+        rows,
+        found.mean,
+        found.rest,
+        (found.squares * _factor(found.scale).square()).to(dtype),
+        found.scale,
+        found.signature.isfinite(),
+        found.signature,
+        _spread_of_kept(rows, found, groups, sequences),
     )

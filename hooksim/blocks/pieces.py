@@ -8,8 +8,9 @@ from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, layer_gram, statistics_device
+from hooksim.blocks.memory import KernelMemory
 
-__all__ = ["GRAM_BUDGET", "KernelMemory", "Piece", "block_of"]
+__all__ = ["GRAM_BUDGET", "Gathered", "Piece", "block_of", "gather"]
 
 GRAM_BUDGET = 2 << 30  # bytes for the Gram matrices of one block, all layers together
 
@@ -44,21 +45,6 @@ class Piece(NamedTuple):
         return Piece(values, groups, self.items, origin)
 
 
-class KernelMemory:
-    """Memory for Gram matrices that one block after the other is written to."""
-
-    def __init__(self) -> None:
-        self._held: Tensor | None = None
-
-    def take(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """A tensor with arbitrary content; it is valid until the next one is taken."""
-        size = torch.Size(shape).numel()
-        held = self._held
-        if held is None or held.dtype != dtype or held.device != device or held.numel() < size:
-            held = self._held = torch.empty(size, dtype=dtype, device=device)
-        return held[:size].view(shape)
-
-
 def _join_groups(pieces: Sequence[Piece]) -> Tensor | None:
     """The sequence of each row, counted through the pieces from 0 without gaps, (n,)."""
     found, offset = [], 0
@@ -71,6 +57,49 @@ def _join_groups(pieces: Sequence[Piece]) -> Tensor | None:
     fresh = torch.zeros_like(joined)
     fresh[1:] = joined[1:] != joined[:-1]
     return fresh.cumsum(0)
+
+
+class Gathered(NamedTuple):
+    """The rows of one block, layer by layer.
+
+    Attributes:
+        layers: The stored layers of all sides, each in parts, in order; a layer shared is one.
+        sides: For each side the range of its stored layers.
+        positions: For each side and layer its position in that range.
+        groups: `(n,)` sequence of each row, counted from 0; None where each row is a sample.
+        sequences: At least as many as there are in `groups`.
+        origins: Where the rows come from.
+    """
+
+    layers: list[list[Any]]
+    sides: list[range]
+    positions: list[list[int]]
+    groups: Tensor | None
+    sequences: int
+    origins: list[Origin]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return sum(origin.n for origin in self.origins)
+
+
+def gather(pieces: Sequence[Piece]) -> Gathered:
+    """Sort whole pieces by layer; nothing is copied.
+
+    Args:
+        pieces: In order; one whose values are `LayerGram` comes alone.
+    """
+    layers: list[list[Any]] = []
+    sides, positions = [], []
+    for side in range(len(pieces[0].values)):
+        stored, position = _stored(pieces, side)
+        sides.append(range(len(layers), len(layers) + len(stored)))
+        positions.append(position)
+        layers += stored
+    sequences = sum(piece.items for piece in pieces)
+    origins = [piece.origin for piece in pieces]
+    return Gathered(layers, sides, positions, _join_groups(pieces), sequences, origins)
 
 
 def _stored(pieces: Sequence[Piece], side: int) -> tuple[list[list[Any]], list[int]]:
@@ -87,62 +116,63 @@ def _stored(pieces: Sequence[Piece], side: int) -> tuple[list[list[Any]], list[i
     return layers, positions
 
 
-def _grams(
-    layers: Sequence[Sequence[Tensor]],
-    n: int,
-    groups: Tensor | None,
-    dtype: torch.dtype,
-    memory: KernelMemory,
-    with_rows: bool,
-) -> tuple[list[LayerGram], Tensor | None]:
-    """The Gram matrices of rows in pieces, in one tensor where they fit the budget."""
-    for parts in layers:
-        dtype = torch.promote_types(dtype, parts[0].dtype)
-    device = statistics_device(layers[0][0].device)
-    kernels = None
-    if len(layers) * n * n * dtype.itemsize <= GRAM_BUDGET:
-        kernels = memory.take((len(layers), n, n), dtype, device)
-    grams = []
-    for index, parts in enumerate(layers):
-        rows = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
-        out = None if kernels is None else kernels[index]
-        fits = kernels is not None
-        grams.append(
-            layer_gram(
-                rows.to(device), groups, dtype=dtype, out=out, with_kernel=fits, with_rows=with_rows
-            )
-        )
-    return grams, kernels
+def _joined(parts: list[Tensor]) -> Tensor:
+    """A layer's rows as one tensor; its parts are let go: only one layer is there twice."""
+    rows = torch.cat(parts) if len(parts) > 1 else parts[0]
+    parts.clear()
+    return rows
 
 
 def block_of(
-    pieces: Sequence[Piece],
+    rows: Sequence[Piece] | Gathered,
     dtype: torch.dtype,
     memory: KernelMemory | None = None,
     *,
     with_rows: bool = False,
+    gram_budget: int = GRAM_BUDGET,
 ) -> Block:
-    """Make one block of whole pieces.
+    """Make one block.
 
     Args:
-        pieces: In order; one whose values are `LayerGram` comes alone.
+        rows: Whole pieces in order, or what `gather` made of them; the latter is used up, so that
+            rows which nobody else holds are not there twice.
         dtype: Of the Gram matrices, unless rows are wider.
         memory: Where to put the Gram matrices; None makes it anew.
-        with_rows: Keep the centred rows beside the Gram matrices.
+        with_rows: Keep the rows beside the Gram matrices.
+        gram_budget: Bytes for the Gram matrices of all layers together; above it they are made
+            when they are asked for, many rows at a time, of the rows.
     """
-    layers: list[list[Any]] = []
-    sides, positions = [], []
-    for side in range(len(pieces[0].values)):
-        stored, position = _stored(pieces, side)
-        sides.append(range(len(layers), len(layers) + len(stored)))
-        positions.append(position)
-        layers += stored
-    groups = _join_groups(pieces)
+    given = rows if isinstance(rows, Gathered) else gather(rows)
+    memory = memory or KernelMemory()
     kernels = None
-    if isinstance(layers[0][0], LayerGram):
-        grams = [parts[0] for parts in layers]
+    first = given.layers[0][0]
+    if isinstance(first, LayerGram):
+        grams = [parts[0] for parts in given.layers]
     else:
-        n = sum(piece.origin.n for piece in pieces)
-        grams, kernels = _grams(layers, n, groups, dtype, memory or KernelMemory(), with_rows)
-    origins = [piece.origin for piece in pieces]
-    return Block(grams, sides, positions, groups=groups, kernels=kernels, origins=origins)
+        for parts in given.layers:
+            dtype = torch.promote_types(dtype, parts[0].dtype)
+        device, n, count = statistics_device(first.device), given.n, len(given.layers)
+        fits = count * n * n * dtype.itemsize <= gram_budget
+        if fits:
+            kernels = memory.take((count, n, n), dtype, device)
+        grams = [
+            layer_gram(
+                _joined(parts).to(device),
+                given.groups,
+                dtype=dtype,
+                out=None if kernels is None else kernels[index],
+                with_kernel=fits,
+                with_rows=with_rows,
+                sequences=given.sequences,
+            )
+            for index, parts in enumerate(given.layers)
+        ]
+    return Block(
+        grams,
+        given.sides,
+        given.positions,
+        groups=given.groups,
+        kernels=kernels,
+        origins=given.origins,
+        memory=memory,
+    )

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Centred", "centre", "gram", "strip_bounds"]
+__all__ = ["Centred", "centre", "gram", "signature_weights", "strip_bounds"]
 
 _CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
 _CHUNK_ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of the loop costs, not the memory
 _STRIP_ELEMENTS = 1 << 22  # elements of one strip of kernel matrices, all layers together
 _HALVING_FROM = 512  # below this the mirrored blocks cost more than they save
+_WORD = (1 << 32) - 1
 
 
 class Centred(NamedTuple):
@@ -21,12 +22,46 @@ class Centred(NamedTuple):
         mean: `(..., d)` float64, the column means.
         scale: `(...)` float64, root of the mean squared norm; 0 where the rows are constant.
         finite: `(..., n)` bool, False for a row with NaN or infinity.
+        signature: `(..., n)` float64, the same for equal rows, to the bit.
     """
 
     rows: Tensor
     mean: Tensor
     scale: Tensor
     finite: Tensor
+    signature: Tensor
+
+
+def signature_weights(width: int, device: torch.device) -> Tensor:
+    """The weights of the sum over a row that tells different rows apart.
+
+    They are made where the rows are, from the position alone: nothing is copied from the host, and
+    no random state is touched. A sum with them does not exceed the largest entry, so that it is
+    finite exactly where the row is.
+
+    Args:
+        width: Number of columns.
+        device: Where the rows are.
+
+    Returns:
+        `(width,)` float64, as if drawn from [1/2, 1], divided by a power of 2 not below `width`.
+
+    Example:
+        >>> weights = signature_weights(3, torch.device("cpu"))
+        >>> [0.5 <= 4 * weight <= 1 for weight in weights.tolist()]
+        [True, True, True]
+    """
+    high, low = (_mixed(torch.arange(width, device=device) * 2 + odd) for odd in (0, 1))
+    share = (high + low * 2.0**-32) * 2.0**-33
+    return (share + 0.5) * 2.0 ** -max(width - 1, 0).bit_length()
+
+
+def _mixed(word: Tensor) -> Tensor:
+    """Integers below 2^32 scrambled into such integers, float64; no product leaves int64."""
+    word = (word + 1) * 0x9E3779B1 & _WORD
+    for factor in (0x21F0AAAD, 0x735A2D97):
+        word = (word ^ (word >> 16)) * factor & _WORD
+    return (word ^ (word >> 15)).to(torch.float64)
 
 
 def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
@@ -52,14 +87,16 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
     rows = x.new_empty(x.shape, dtype=dtype)
     mean = x.new_empty((*batch, d), dtype=torch.float64)
     square = x.new_zeros((*batch, n), dtype=torch.float64)
-    total = torch.zeros_like(square)
+    signature = torch.zeros_like(square)
+    weights = signature_weights(d, x.device)
     largest = x.new_zeros(batch, dtype=torch.float64)
     elements = _CHUNK_ELEMENTS if x.device.type == "cpu" else _CHUNK_ELEMENTS_OF_ACCELERATORS
     width = max(1, elements // max(1, square.numel()))
     for begin in range(0, d if n else 0, width):
         columns = slice(begin, begin + width)
-        chunk = x[..., columns].to(torch.float64, copy=True)
-        total += chunk.sum(-1)
+        # Contiguous whatever the rows' layout is: another order of summation is another result.
+        chunk = x[..., columns].to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+        signature += torch.linalg.vecdot(chunk, weights[columns])
         largest = torch.maximum(largest, torch.linalg.vector_norm(chunk, torch.inf, (-2, -1)))
         mean[..., columns] = chunk.mean(-2)
         chunk -= mean[..., None, columns]
@@ -74,7 +111,8 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
     constant = scale <= n * torch.finfo(torch.float64).eps * largest
     factor = torch.where(constant, 0.0, scale.reciprocal())
     rows *= factor[..., None, None].to(dtype)
-    return Centred(rows, mean, torch.where(constant, 0.0, scale), total.isfinite())
+    scale = torch.where(constant, 0.0, scale)
+    return Centred(rows, mean, scale, signature.isfinite(), signature)
 
 
 def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:

@@ -1,5 +1,7 @@
 """The radial basis function kernel, its width set by the median distance between samples."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,14 +37,27 @@ def median_distance(kernel: Tensor, norms: Tensor) -> Tensor:
     *batch, n, _ = kernel.shape
     if n < 2:
         return kernel.new_full(batch, float("nan"))
-    squares = torch.add(norms[..., None, :] + norms[..., :, None], kernel, alpha=-2)
+    squares = norms[..., None, :] + norms[..., :, None]
+    squares.sub_(kernel, alpha=2)
     squares.diagonal(dim1=-2, dim2=-1).fill_(float("inf"))
     # Every pair stands there twice, so the middle of the list is where it is for single pairs.
     flat, half = squares.flatten(-2), (n * n - n) // 2
-    middle = torch.stack([flat.kthvalue(rank).values for rank in (half, half + 1)])
+    middle = _in_order(flat, (half, half + 1))
     # Equal samples are apart by the Gram matrix's rounding, which must not count as a distance.
     rounding = 256 * torch.finfo(torch.float64).eps * norms.mean(-1)
     return torch.where(middle > rounding, middle, 0.0).sqrt().mean(0)
+
+
+def _in_order(values: Tensor, ranks: Sequence[int]) -> Tensor:
+    """The values of the given ranks, from 1, along the last axis, ranks first.
+
+    On the CPU they are found in place, which disturbs `values`; numpy needs no memory for it.
+    """
+    if values.device.type != "cpu":
+        return torch.stack([values.kthvalue(rank).values for rank in ranks])
+    places = [rank - 1 for rank in ranks]
+    values.numpy().partition(places, axis=-1)
+    return torch.stack([values[..., place] for place in places])
 
 
 def rbf_kernel(kernel: Tensor, norms: Tensor, width: Tensor, start: int = 0) -> Tensor:

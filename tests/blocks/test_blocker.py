@@ -1,6 +1,6 @@
 """Rows into blocks: every row once, in order, in blocks of the promised sizes."""
 
-import sys
+import weakref
 from typing import NamedTuple
 
 import pytest
@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hooksim.blocks.block import Origin
 from hooksim.blocks.blocker import Blocker, automatic_size
-from hooksim.blocks.grams import LayerGram, layer_gram
+from hooksim.blocks.grams import LayerGram
+from hooksim.blocks.pieces import Piece, block_of, gather
 from hooksim.errors import NotEnoughSamplesError
 from hooksim.functional.gram import centre, gram
 
@@ -208,41 +210,40 @@ def test_wide_layers_of_the_first_batch_are_not_held():
     assert blocker.size == "batch"
 
 
-def test_grams_over_budget_stay_rows_in_the_hook(monkeypatch):
-    monkeypatch.setattr("hooksim.blocks.blocker.GRAM_BUDGET", 5 * 5 * 4)
-    blocker = Blocker("batch", torch.float32, 4, "CKA")
+def test_grams_over_budget_stay_rows_in_the_hook():
+    blocker = Blocker("batch", torch.float32, 4, "CKA", gram_budget=5 * 5 * 4)
     reduce = blocker.reducer(False)
     assert reduce(torch.randn(5, 3), None).kernel is not None
     assert reduce(torch.randn(6, 3), None).kernel is None
+
+
+def test_rows_kept_in_the_hook_are_not_the_activation():
+    """An in-place layer may overwrite it once the hook has returned."""
+    blocker = Blocker("batch", torch.float32, 4, "CKA", gram_budget=0)
+    activation = torch.randn(6, 5, 3)
+    kept = blocker.reducer(False)(activation[:, 0], None)
+    expected = kept.centred(0, 6)
+    activation.zero_()
+    assert torch.equal(kept.centred(0, 6), expected)
+
+
+def test_batches_are_let_go_layer_by_layer():
+    """So that of a block of many batches one layer at most is in memory twice."""
+    layers = [[torch.randn(4, 2) for _ in range(3)] for _ in range(2)]
+    alive = [[weakref.ref(part) for part in layer] for layer in layers]
+    given = gather(
+        [
+            Piece([[layers[0][i]], [layers[1][i]]], None, 4, Origin(i, 0, 4))
+            for i in range(len(layers[0]))
+        ]
+    )
+    layers.clear()
+    block = block_of(given, torch.float64, with_rows=True)
+    assert block.n == 12 and block.grams[0].rows.shape == (12, 2)
+    assert not any(part() is not None for layer in alive for part in layer)
 
 
 def test_float64_rows_keep_their_precision():
     blocker = Blocker(8, torch.float32, 4, "CKA")
     list(blocker.push([side(torch.randn(6, 2, dtype=torch.float64))]))
     assert [next(block.strips()).kernel.dtype for block in blocker.close()] == [torch.float64]
-
-
-def test_over_budget_strips_come_from_rows(monkeypatch):
-    rows = torch.randn(40, 5)
-    whole = [kernel for _, kernel in blocks_of(Blocker(40, torch.float64, 4, "CKA"), rows, [40])]
-    monkeypatch.setattr("hooksim.blocks.pieces.GRAM_BUDGET", 10)
-    monkeypatch.setattr(sys.modules["hooksim.functional.gram"], "_STRIP_ELEMENTS", 7 * 40)
-    blocker = Blocker(40, torch.float64, 4, "CKA")
-    list(blocker.push([side(rows)]))
-    [block] = blocker.close()
-    assert block.grams[0].kernel is None
-    strips = list(block.strips())
-    assert [strip.start for strip in strips] == [0, 7, 14, 21, 28, 35]
-    torch.testing.assert_close(torch.cat([strip.kernel[0] for strip in strips]), whole[0])
-
-
-def test_reduced_layers_know_what_kept_ones_know():
-    rows = torch.randn(9, 4) + 100
-    kept = layer_gram(rows, dtype=torch.float64, with_kernel=False)
-    made = layer_gram(rows, dtype=torch.float64)
-    torch.testing.assert_close(kept.norms, made.norms)
-    assert kept.rows is not None and made.kernel is not None
-    torch.testing.assert_close(kept.rows @ kept.rows.T, made.kernel)
-    torch.testing.assert_close(
-        made.spread.within, ((rows.double() - rows.double().mean(0)) ** 2).sum()
-    )

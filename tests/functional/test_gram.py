@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hooksim.functional.gram import centre, gram, strip_bounds
+from hooksim.functional.gram import centre, gram, signature_weights, strip_bounds
 from tests import reference
 
 
@@ -81,3 +81,25 @@ def test_strips_cover_every_row_once(n, columns):
     rows = [i for start, stop in bounds for i in range(start, stop)]
     assert rows == list(range(n))
     assert all((stop - start) * columns <= 1 << 22 or stop == start + 1 for start, stop in bounds)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_layout_changes_no_bit(dtype):
+    x = (torch.randn(300, 700) + 3).T
+    for got, expected in zip(centre(x, dtype), centre(x.contiguous(), dtype), strict=True):
+        assert torch.equal(got, expected) and got.is_contiguous()
+
+
+@pytest.mark.parametrize("width", [0, 1, 2, 3, 64, 4096, 100_000])
+def test_weights_of_signatures(width):
+    weights = signature_weights(width, torch.device("cpu"))
+    assert weights.shape == (width,) and len(weights.unique()) == width
+    assert weights.sum() <= 1
+    if width >= 4096:
+        whole = weights * 2.0 ** (width - 1).bit_length()
+        assert whole.min() >= 0.5 and whole.max() <= 1
+        # Uniform on [1/2, 1], and no weight tells of the next one.
+        assert whole.mean() == pytest.approx(0.75, abs=0.01)
+        assert whole.std() == pytest.approx(0.5 / 12**0.5, rel=0.03)
+        beside = torch.corrcoef(torch.stack([whole[1:], whole[:-1]]))[0, 1]
+        assert abs(beside) < 4 / width**0.5
