@@ -10,7 +10,15 @@ import torch
 
 from hooksim.errors import ConfigError
 
-__all__ = ["PairedBatch", "batch_size", "describe", "first_samples", "holds_samples", "move_batch"]
+__all__ = [
+    "PairedBatch",
+    "batch_size",
+    "describe",
+    "first_samples",
+    "holds_samples",
+    "main_tensor",
+    "move_batch",
+]
 
 _SIZED_BY = ("input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_values")
 
@@ -59,10 +67,9 @@ def batch_size(item: Any) -> int:
     if isinstance(item, torch.Tensor) and item.ndim > 0:
         return item.shape[0]
     if isinstance(item, Mapping):
-        tensors = {key: value for key, value in item.items() if isinstance(value, torch.Tensor)}
-        keys = [key for key in (*_SIZED_BY, *tensors) if key in tensors and tensors[key].ndim]
-        if keys:
-            return int(tensors[keys[0]].shape[0])
+        tensor = main_tensor(item)
+        if tensor is not None:
+            return tensor.shape[0]
     elif isinstance(item, tuple | list) and item and holds_samples(item[0]):
         return batch_size(item[0])
     elif not isinstance(item, torch.Tensor) and hasattr(item, "__len__"):
@@ -71,6 +78,24 @@ def batch_size(item: Any) -> int:
         f"loader: cannot count the samples of a {type(item).__name__} batch. Expected a tensor, a "
         "tuple or list, a mapping with tensors, or a PairedBatch."
     )
+
+
+def main_tensor(batch: Mapping[str, Any]) -> torch.Tensor | None:
+    """Give the tensor of a mapping that its samples are counted by.
+
+    Args:
+        batch: Inputs by name.
+
+    Returns:
+        `input_ids`, ..., `pixel_values`, else the first tensor with a dimension; None without one.
+
+    Example:
+        >>> main_tensor({"labels": torch.zeros(2), "input_ids": torch.zeros(2, 16)}).shape
+        torch.Size([2, 16])
+    """
+    tensors = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
+    keys = (key for key in (*_SIZED_BY, *tensors) if key in tensors and tensors[key].ndim)
+    return next((tensors[key] for key in keys), None)
 
 
 def first_samples(item: Any, count: int) -> Any:
@@ -148,6 +173,8 @@ def _cut(item: Any, size: int, count: int) -> Any:
     shape = getattr(item, "shape", None)
     if shape is not None:
         return item[:count] if len(shape) and shape[0] == size else item
+    if isinstance(item, range):  # positions in a recording
+        return item[:count]
     if isinstance(item, tuple | list) and len(item) == size and not any(map(holds_samples, item)):
         return item[:count]
     return _rebuild(item, lambda value: _cut(value, size, count))

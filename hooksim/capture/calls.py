@@ -1,6 +1,6 @@
 """From a loader item to one model's call: what is passed, what is left out, and the sample ids."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +11,7 @@ from hooksim.capture.batches import PairedBatch, batch_size, holds_samples, move
 from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.errors import AlignmentError, ConfigError
 
-__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters"]
+__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters", "id_texts"]
 
 Forward: TypeAlias = Callable[[nn.Module, Any], Any]
 """`(model, batch) -> anything`: a user's own way to call the model."""
@@ -27,6 +27,7 @@ class Call(NamedTuple):
     Attributes:
         run: Calls the model.
         size: Number of samples.
+        main: What goes in first, as it came: a tensor, a mapping or what else.
         inputs: The batch's mapping as it came, for its masks, or its first element's; empty where
             there is none.
         passed: The keyword arguments on the model's device.
@@ -36,6 +37,7 @@ class Call(NamedTuple):
 
     run: Callable[[], Any]
     size: int
+    main: Any
     inputs: Mapping[str, Any]
     passed: Mapping[str, Any]
     ids: list[str] | None
@@ -88,7 +90,7 @@ class ModelCaller:
         if isinstance(first, Mapping):
             return self._keyword_call(first, device, size, ids, ignored)
         moved = move_batch(first, device)
-        return Call(lambda: self.model(moved, **self._extra), size, {}, {}, ids, ignored)
+        return Call(lambda: self.model(moved, **self._extra), size, first, {}, {}, ids, ignored)
 
     def _own_half(self, item: Any) -> Any:
         if not isinstance(item, PairedBatch):
@@ -109,11 +111,11 @@ class ModelCaller:
         ids: list[str] | None,
     ) -> Call:
         moved = move_batch(batch, device)
+        main, on_device = (_first_element(each)[0] for each in (batch, moved))
         inputs, passed = (
-            first if isinstance(first, Mapping) else {}
-            for first, _ in map(_first_element, (batch, moved))
+            first if isinstance(first, Mapping) else {} for first in (main, on_device)
         )
-        return Call(lambda: forward(self.model, moved), size, inputs, passed, ids, ())
+        return Call(lambda: forward(self.model, moved), size, main, inputs, passed, ids, ())
 
     def _keyword_call(
         self,
@@ -126,7 +128,8 @@ class ModelCaller:
         kept = {key: value for key, value in batch.items() if self._accepts(str(key))}
         left_out = tuple(key for key in batch if key not in kept and key != _SAMPLE_IDS)
         passed = {**move_batch(kept, device), **self._extra}
-        return Call(lambda: self.model(**passed), size, batch, passed, ids, (*ignored, *left_out))
+        ignored = (*ignored, *left_out)
+        return Call(lambda: self.model(**passed), size, batch, batch, passed, ids, ignored)
 
     def _accepts(self, key: str) -> bool:
         if key == _SAMPLE_IDS:
@@ -151,6 +154,28 @@ def forward_parameters(model: nn.Module) -> Mapping[str, Parameter]:
         return signature(base.forward).parameters
     except (TypeError, ValueError):  # a scripted or built-in forward has no signature
         return {"kwargs": Parameter("kwargs", Parameter.VAR_KEYWORD)}
+
+
+def id_texts(ids: Iterable[Any]) -> list[str]:
+    """Give sample ids as text that can be written down.
+
+    Args:
+        ids: A list, a range, an array or a tensor of anything.
+
+    Returns:
+        Their texts; bytes of a file's name that are no text are shown by their codes.
+
+    Example:
+        >>> id_texts(range(2))
+        ['0', '1']
+    """
+    listed = ids.tolist() if hasattr(ids, "tolist") else ids
+    names = [str(each) for each in (listed if isinstance(listed, Iterable) else [listed])]
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        names = [name.encode(errors="backslashreplace").decode() for name in names]
+    return names
 
 
 def _accepted(model: nn.Module, masks: frozenset[str]) -> tuple[dict[str, Parameter], bool]:
@@ -186,7 +211,7 @@ def _sample_ids(item: Any, first: Any, size: int) -> list[str] | None:
         ids = first.get(_SAMPLE_IDS)
     if ids is None:
         return None
-    names = [str(each) for each in (ids.tolist() if hasattr(ids, "tolist") else ids)]
+    names = id_texts(ids)
     if len(names) != size:
         raise AlignmentError(
             f"loader: {len(names)} sample ids for {size} samples. Give one id for each sample."

@@ -1,15 +1,22 @@
 """Layers by their dotted names: what a model has, and what a selector picks."""
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hooksim.capture.default_layers import default_layers
-from hooksim.errors import ConfigError, LayerNotFoundError
-from hooksim.spelling import close_names
+from hooksim.capture.selectors import (
+    WRAPPED,
+    Selectors,
+    as_list,
+    close_layers,
+    name_pattern,
+    split_firing,
+    stripped,
+)
+from hooksim.errors import LayerNotFoundError
 
 __all__ = [
     "SelectedLayer",
@@ -22,10 +29,6 @@ __all__ = [
     "unwrap",
 ]
 
-Selectors: TypeAlias = str | Sequence[str] | None
-"""A name, a pattern, `re:` and a regular expression, a list of these, or None for the default."""
-
-_WRAPPED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 _PARALLEL = (nn.DataParallel, DistributedDataParallel)
 
 
@@ -123,13 +126,11 @@ def select_layers(model: nn.Module, selectors: Selectors, label: str = "") -> li
     if selectors is None:
         return _default(model, layers, label)
     found: dict[tuple[str, int | None], SelectedLayer] = {}
-    for selector in _as_list(selectors):
+    for selector in as_list(selectors):
         for layer in _select(model, layers, selector, label):
             known = found.setdefault((layer.name, layer.firing), layer)
             if layer.by_name and not known.by_name:
                 found[layer.name, layer.firing] = known._replace(by_name=True)
-    if not found:
-        raise ConfigError("layers: the list is empty. Give a name, or None for the default.")
     return list(found.values())
 
 
@@ -168,26 +169,13 @@ def named_layers(model: nn.Module) -> dict[str, nn.Module]:
     return dict(_walk(model, "", (model,)))
 
 
-def _as_list(selectors: Any) -> list[str]:
-    if isinstance(selectors, str):
-        return [selectors]
-    several = list(selectors) if isinstance(selectors, Iterable) else [selectors]
-    for selector in several:
-        if not isinstance(selector, str):
-            raise ConfigError(
-                "layers: expected a string such as 'encoder.layer.0' or a list of strings, got "
-                f"{type(selector).__name__}. hooksim.list_layers(model) shows the names."
-            )
-    return several
-
-
 def _walk(
     module: nn.Module, prefix: str, above: tuple[nn.Module, ...]
 ) -> Iterator[tuple[str, nn.Module]]:
     for key, child in module._modules.items():
         if child is None or any(child is ancestor for ancestor in above):
             continue
-        wrapped = key in _WRAPPED or (key == "module" and isinstance(module, _PARALLEL))
+        wrapped = key in WRAPPED or (key == "module" and isinstance(module, _PARALLEL))
         name = prefix if wrapped else f"{prefix}.{key}".removeprefix(".")
         if name:
             yield name, child
@@ -222,13 +210,13 @@ def _default(model: nn.Module, layers: dict[str, nn.Module], label: str) -> list
 def _select(
     model: nn.Module, layers: dict[str, nn.Module], selector: str, label: str
 ) -> list[SelectedLayer]:
-    name, firing = _split_firing(selector)
-    exact = next((known for known in (name, _stripped(name)) if known in layers), None)
+    name, firing = split_firing(selector)
+    exact = next((known for known in (name, stripped(name)) if known in layers), None)
     if exact is not None:
         if not _is_called(layers[exact]):
             raise LayerNotFoundError(_never_called(model, layers[exact], exact, label))
         return [SelectedLayer(exact, layers[exact], firing, True)]
-    pattern = _pattern(name)
+    pattern = name_pattern(name)
     found = [
         SelectedLayer(known, module, firing, False)
         for known, module in _first_names(layers).items()
@@ -237,36 +225,10 @@ def _select(
     if not found:
         raise LayerNotFoundError(
             f"no layer of {model_title(model, label)} matches {selector!r}. "
-            f"{close_names(name.replace('.*', '').replace('*', ''), _first_names(layers))}"
+            f"{close_layers(name, _first_names(layers))}"
             "hooksim.list_layers(model) shows all."
         )
     return found
-
-
-def _split_firing(selector: str) -> tuple[str, int | None]:
-    if selector.startswith("re:"):
-        return selector, None
-    name, mark, firing = selector.rpartition("#")
-    return (name, int(firing)) if mark and firing.isdecimal() else (selector, None)
-
-
-def _stripped(name: str) -> str:
-    """Drop what wrappers add to names, for names copied from `model.named_modules()`."""
-    kept = ".".join(part for part in name.split(".") if part not in _WRAPPED)
-    return kept.removeprefix("module.")
-
-
-def _pattern(selector: str) -> re.Pattern[str]:
-    if selector.startswith("re:"):
-        try:
-            return re.compile(selector.removeprefix("re:"))
-        except re.error as error:
-            raise ConfigError(
-                f"layers: {selector!r} is not a regular expression: {error}."
-            ) from error
-    parts = re.split(r"(\*\*\.|\.\*\*$|\*\*|\*)", selector)
-    stands_for = {"**.": r"(?:[^.]+\.)*", ".**": r"(?:\.[^.]+)+", "**": ".*", "*": "[^.]*"}
-    return re.compile("".join(stands_for.get(part, re.escape(part)) for part in parts))
 
 
 def _never_called(model: nn.Module, module: nn.Module, name: str, label: str) -> str:

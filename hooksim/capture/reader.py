@@ -12,6 +12,7 @@ from torch import nn
 from hooksim.capture.batches import describe
 from hooksim.capture.calls import Call, Forward, ModelCaller
 from hooksim.capture.eager import eager
+from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.forward_pass import EndForward, ForwardPass
 from hooksim.capture.holding import held
 from hooksim.capture.hooks import forward_hooks, input_hooks
@@ -31,7 +32,7 @@ class ModelReader:
     A context: inside it the model is on `device`, in eval mode, with hooks on its layers; after
     it, whatever happened, it is as before. While it is read, no other thread may read it.
 
-    State: `views`, `titles`, `notes`; the layers of each view, settled by the first batch.
+    State: `views`, `titles`, `notes`, `warnings` (none); the layers of each view, settled by the first batch.
 
     Args:
         model: Any module; looked through where compiled or wrapped for several devices.
@@ -41,6 +42,7 @@ class ModelReader:
         forward: `(model, batch) -> anything`, for an unusual call.
         device: Where to run; None for where the model's parameters are.
         stop_early: From the second batch on, end the forward after the last layer that is read.
+        fingerprint: Give a fingerprint of each sample's input, to match it with a recording's.
 
     Raises:
         LayerNotFoundError: A selector matches nothing.
@@ -65,10 +67,12 @@ class ModelReader:
         forward: Forward | None = None,
         device: torch.device | str | None = None,
         stop_early: bool = True,
+        fingerprint: bool = False,
     ) -> None:
         self.model = unwrap(model)
         self.views = list(views)
         self.notes: list[Note] = []
+        self.warnings: list[Note] = []
         self._layers = [ViewLayers(view, self.model) for view in views]
         self.titles = [layers.title for layers in self._layers]
         self._rules = MaskRules(self.model, named_layers(self.model))
@@ -77,6 +81,7 @@ class ModelReader:
         self._input_device = torch.device("cpu")
         self._device = as_device(device)
         self._stop_early = stop_early and can_stop_early(self.model)
+        self._fingerprint = fingerprint
         self._expected: dict[nn.Module, int] = {}
         self._pass: ForwardPass | None = None
         self._stack = ExitStack()
@@ -118,6 +123,7 @@ class ModelReader:
             HooksimError: `reduce` failed; the message names the layer.
         """
         call = self._caller.prepare(item, self._input_device)
+        inputs = fingerprints(call.main, call.size) if self._fingerprint else None
         policies = [view.rows for view in self.views]
         masks = masks_by_view(self._rules, call.inputs, policies, call.size)
         first = not self._expected
@@ -134,7 +140,7 @@ class ModelReader:
         if note and note not in self.notes:
             self.notes.append(note)
         return [
-            _slice(view, captured, call)
+            _slice(view, captured, call)._replace(inputs=inputs)
             for view, captured in zip(self._layers, current.captured, strict=True)
         ]
 
@@ -158,6 +164,13 @@ class ModelReader:
         """
         self._layers[view].keep(names)
         self._expect(self._expected)
+
+    def finish(self, n_samples: int) -> None:
+        """Do nothing: a model has no more samples than the loader.
+
+        Args:
+            n_samples: Loader items in all.
+        """
 
     def layers(self, view: int) -> list[LayerInfo]:
         """Give what the first batch showed of a view's layers.

@@ -168,6 +168,7 @@ def take_rows(
         values = _unit_rows(values)
     if own and _share_memory(values, activation):
         values = values.clone(memory_format=torch.contiguous_format)
+    values = values.contiguous()  # so that what is kept and what is used up give the same bits
     if rows.policy != "token":
         return TakenRows(values, None, None)
     return TakenRows(values, tokens.items_on(values.device), tokens)

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
+from hooksim.capture.view import LayerInfo
 from hooksim.errors import Note
 
 __all__ = ["Reader"]
@@ -24,6 +25,10 @@ class Reader(Protocol):
     def notes(self) -> Sequence[Note]:
         """What it left out or chose, each once."""
 
+    @property
+    def warnings(self) -> Sequence[Note]:
+        """What should make a user doubt the values, each once."""
+
     def names(self, view: int) -> list[str]:
         """Give the names of a side's layers.
 
@@ -32,6 +37,16 @@ class Reader(Protocol):
 
         Returns:
             Dotted names, in the order of a slice's values; empty before the first batch.
+        """
+
+    def layers(self, view: int) -> list[LayerInfo]:
+        """Give what is known of a side's layers.
+
+        Args:
+            view: Position of the side among the titles.
+
+        Returns:
+            One entry a layer, in the order of the names; empty before the first batch.
         """
 
     def keep(self, view: int, names: Sequence[str]) -> None:
@@ -52,6 +67,16 @@ class Reader(Protocol):
 
         Returns:
             One slice for each side.
+        """
+
+    def finish(self, n_samples: int) -> None:
+        """Take note that the data have ended, and not merely been cut.
+
+        Args:
+            n_samples: Loader items in all.
+
+        Raises:
+            AlignmentError: This side has more.
         """
 
     def __enter__(self) -> Self: ...

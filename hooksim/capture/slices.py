@@ -41,6 +41,7 @@ class Slice(NamedTuple):
             from 0 in this batch and non-decreasing; else None.
         ids: Sample ids where the data has them.
         lengths: For token rows the number of tokens of each loader item; else None.
+        inputs: A fingerprint of each loader item's input, where asked for and where there is one.
     """
 
     values: list[Any]
@@ -49,3 +50,4 @@ class Slice(NamedTuple):
     groups: Tensor | None = None
     ids: list[str] | None = None
     lengths: tuple[int, ...] | None = None
+    inputs: list[str] | None = None

@@ -5,11 +5,12 @@ from typing import Any, TypeAlias
 
 import torch
 
+from hooksim.capture.alignment import check_aligned
 from hooksim.capture.batches import PairedBatch, batch_size
 from hooksim.capture.lookahead import SizedBatch, cut_batches, look_ahead
 from hooksim.capture.side import Reader
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
-from hooksim.errors import AlignmentError, ShapeError
+from hooksim.errors import AlignmentError
 
 __all__ = ["stream"]
 
@@ -42,7 +43,8 @@ def stream(
         For each batch the slices of all views of all readers, in order.
 
     Raises:
-        AlignmentError: The halves of a PairedBatch differ in size or in their ids.
+        AlignmentError: The halves of a PairedBatch differ in size; or the sides have seen other
+            samples, by their ids or by what went in.
         ShapeError: Token rows of other tokens from one model than from the other.
 
     Example:
@@ -69,7 +71,7 @@ def _read(
     reduce = reduce_for(batch.joins_next)
     with torch.no_grad():
         slices = [reader.read(batch.item, reduce, at) for reader in readers]
-    _check_aligned(readers, slices, at)
+    check_aligned(readers, slices, at)
     return [each for part in slices for each in part]
 
 
@@ -82,43 +84,3 @@ def _check_halves(item: Any, at: BatchPosition) -> None:
             f"{at}: {size_a} samples for model A, {size_b} for model B. "
             "Both halves of a PairedBatch must hold the same samples in the same order."
         )
-
-
-def _check_aligned(readers: Sequence[Reader], slices: list[list[Slice]], at: BatchPosition) -> None:
-    sides = [
-        (_short(title), each)
-        for reader, part in zip(readers, slices, strict=True)
-        for title, each in zip(reader.titles, part, strict=True)
-    ]
-    side, first = sides[0]
-    for other_side, other in sides[1:]:
-        if first.ids is not None and other.ids is not None and first.ids != other.ids:
-            raise AlignmentError(
-                f"{at}: the sample ids of {side} and {other_side} differ. "
-                "Both must see the same samples in the same order."
-            )
-        place = _first_other_length(first, other)
-        if first.n == other.n and place is None:
-            continue
-        detail = ""
-        if place is not None and first.lengths and other.lengths:
-            detail = (
-                f"; sample {at.first_sample + place} has {first.lengths[place]} tokens for {side}, "
-                f"{other.lengths[place]} for {other_side}"
-            )
-        raise ShapeError(
-            f"layer {readers[0].names(0)[0]!r}: {first.n} rows from {side}, {other.n} from "
-            f"{other_side}, {at}{detail}. Both models must see the same samples; with token rows, "
-            "the same tokens."
-        )
-
-
-def _short(title: str) -> str:
-    """`model A` of `model A (BertModel)`."""
-    return title.partition(" (")[0]
-
-
-def _first_other_length(first: Slice, other: Slice) -> int | None:
-    """The first sample of which the sides have another number of tokens, where both tell."""
-    pairs = zip(first.lengths or (), other.lengths or (), strict=False)
-    return next((place for place, (one, two) in enumerate(pairs) if one != two), None)

@@ -24,11 +24,13 @@ class View:
         label: `A` or `B`, for messages.
         layers: Names, patterns, or None for the model's repeated blocks.
         rows: How activations become rows.
+        half: Which half of a `PairedBatch` is for it: `a` or `b`.
     """
 
     label: str
     layers: Selectors = None
     rows: Rows = field(default_factory=Rows)
+    half: str = "a"
 
 
 class LayerInfo(NamedTuple):

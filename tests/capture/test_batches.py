@@ -5,7 +5,13 @@ import pytest
 import torch
 from transformers import BatchEncoding
 
-from hooksim.capture.batches import PairedBatch, batch_size, first_samples, move_batch
+from hooksim.capture.batches import (
+    PairedBatch,
+    batch_size,
+    first_samples,
+    main_tensor,
+    move_batch,
+)
 from hooksim.errors import ConfigError
 
 
@@ -77,3 +83,24 @@ def test_moving_leaves_the_given_batch_alone():
     assert moved[1][0].device.type == "meta"
     assert moved[1][1] is None
     assert encoding.input_ids.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("batch", "key"),
+    [
+        ({"labels": torch.zeros(7), "input_ids": torch.zeros(3, 4)}, "input_ids"),
+        ({"attention_mask": torch.zeros(3), "pixel_values": torch.zeros(3, 4)}, "attention_mask"),
+        ({"note": "text", "n": torch.tensor(3), "x": torch.zeros(3, 4)}, "x"),
+    ],
+)
+def test_the_main_tensor(batch, key):
+    assert main_tensor(batch) is batch[key]
+
+
+def test_no_main_tensor():
+    assert main_tensor({"note": "text", "n": torch.tensor(3)}) is None
+
+
+def test_positions_in_a_recording_are_counted_and_cut():
+    assert batch_size(range(5, 12)) == 7
+    assert first_samples(range(5, 12), 2) == range(5, 7)

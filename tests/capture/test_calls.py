@@ -4,7 +4,7 @@ from torch import nn
 from transformers import BatchEncoding
 
 from hooksim.capture.batches import PairedBatch
-from hooksim.capture.calls import ModelCaller
+from hooksim.capture.calls import ModelCaller, id_texts
 from hooksim.errors import AlignmentError, ConfigError
 from tests.capture.tiny_models import text_batch, tiny
 
@@ -152,3 +152,27 @@ def test_peft_wrapper_is_called_as_the_model_inside():
     call = caller(model).prepare({**text_batch([3, 2]), "extra": 1}, CPU)
     assert call.ignored == ("extra",)
     assert call.run().last_hidden_state.shape == (2, 3, 16)
+
+
+def test_the_main_input_is_given_as_it_came():
+    x = torch.zeros(3, 2)
+    model = model_of(lambda x, **others: x)
+    batch = {"x": x}
+    for item, main in ((x, x), ((x, 1), x), (batch, batch), ([batch, 1], batch)):
+        for forward in (None, lambda model, item: None):
+            call = caller(model, forward=forward).prepare(item, torch.device("meta"))
+            assert call.main is main
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["a", 1], ["a", "1"]),
+        (torch.arange(2), ["0", "1"]),
+        (torch.tensor(7), ["7"]),
+        (range(2), ["0", "1"]),
+        ([b"\xff.png".decode(errors="surrogateescape"), "b"], ["\\udcff.png", "b"]),
+    ],
+)
+def test_ids_become_text_that_can_be_written(ids, expected):
+    assert id_texts(ids) == expected

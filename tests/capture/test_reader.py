@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from hooksim.capture.batches import PairedBatch
+from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.reader import ModelReader, View
 from hooksim.capture.rows import Rows
 from hooksim.errors import ConfigError, LayerNotFoundError
@@ -287,3 +288,47 @@ def test_only_kept_layers_are_read_from_then_on(stop_early):
 def test_an_unknown_device_is_one_line(device):
     with pytest.raises(ConfigError, match=r"^device: expected a name such as 'cpu'"):
         ModelReader(Stack(1), [View("A")], device=device)
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_fingerprints_are_of_the_own_half_of_the_input_and_only_where_asked_for(side):
+    a, b = torch.zeros(3, 4), torch.ones(3, 4)
+    _, plain = read(Stack(1), PairedBatch(a, b), "blocks.0", side=side)
+    _, marked = read(Stack(1), PairedBatch(a, b), "blocks.0", side=side, fingerprint=True)
+    assert plain.inputs is None
+    assert marked.inputs == fingerprints(a if side == "a" else b, 3)
+
+
+def test_fingerprints_of_mappings_tuples_and_an_own_call():
+    batch = text_batch([3, 2])
+    _, part = read(tiny("Bert"), (batch, torch.zeros(2)), fingerprint=True)
+    assert part.inputs == fingerprints(batch["input_ids"], 2)
+    x = torch.randn(2, 4)
+    options = {"forward": lambda model, item: model(item[0]["any"]), "fingerprint": True}
+    _, part = read(Stack(1), ({"any": x}, 3), "blocks.0", **options)
+    assert part.inputs == fingerprints(x, 2)
+
+
+def test_a_model_does_not_mind_when_the_data_end():
+    reader, _ = read(Stack(1), torch.zeros(3, 4), "blocks.0")
+    assert reader.finish(3) is None
+
+
+def test_rows_lie_alike_whether_they_are_kept_or_used_up():
+    """A product of the same numbers, laid out otherwise, may have other bits."""
+
+    class Sideways(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Identity()
+
+        def forward(self, x):
+            return self.layer(x.T.contiguous()).T
+
+    rows = Rows(batch_dim=1)
+    seen = []
+    for dtype in (torch.float32, torch.float16):
+        with ModelReader(Sideways(), [View("A", "layer", rows)]) as reader, torch.no_grad():
+            [part] = reader.read(torch.randn(6, 4).to(dtype), None, START)
+            reader.read(torch.randn(6, 4).to(dtype), lambda each, groups: seen.append(each), LATER)
+        assert part.values[0].stride() == seen[-1].stride() == (4, 1)

@@ -1,0 +1,170 @@
+"""A recording's description as text: a document when it has ended, a log line a batch before."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from hooksim.errors import ConfigError, HooksimError
+from hooksim.recording.description import BatchEntry, Description
+
+__all__ = ["END", "damaged", "document", "entry_line", "header_line", "parse", "parse_log"]
+
+END = b'{"complete": true}\n'
+"""The last line of a log whose data were read to their end."""
+
+_FORMAT = "hooksim recording"
+_SCHEMA = 1
+
+_Data = TypeVar("_Data", BatchEntry, Description)
+
+
+def damaged(folder: Path, what: str) -> HooksimError:
+    """Word the error of a recording that cannot be read.
+
+    Args:
+        folder: Where it is.
+        what: What is wrong with it.
+
+    Returns:
+        The error.
+    """
+    return HooksimError(f"the recording in '{folder}' is damaged: {what}. Record it again.")
+
+
+def document(description: Description) -> bytes:
+    """Write a description for people and programs: one key a line.
+
+    Args:
+        description: A recording's description.
+
+    Returns:
+        A JSON document.
+    """
+    lines = (f"{_text(key)}: {_text(value)}" for key, value in _plain(description).items())
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def header_line(description: Description) -> bytes:
+    """Write the first line of a log.
+
+    Args:
+        description: The description before the first batch.
+
+    Returns:
+        One line of JSON.
+    """
+    return f"{_text(_plain(description))}\n".encode()
+
+
+def entry_line(entry: BatchEntry) -> bytes:
+    """Write what one batch adds.
+
+    Args:
+        entry: The batch.
+
+    Returns:
+        One line of JSON, without what the batch does not have.
+    """
+    plain = {key: value for key, value in vars(entry).items() if value not in (None, [])}
+    if entry.notes:
+        plain["notes"] = [note._asdict() for note in entry.notes]
+    return f"{_text(plain)}\n".encode()
+
+
+def parse(folder: Path, file: str, text: bytes) -> Description:
+    """Read a document.
+
+    Args:
+        folder: Where it is, for messages.
+        file: Its name, for messages.
+        text: What it holds; nothing of it is trusted.
+
+    Returns:
+        The description, all parts of which fit each other.
+
+    Raises:
+        ConfigError: It is no recording.
+        HooksimError: It is damaged, or of a newer version.
+    """
+    description = _read_description(folder, file, text)
+    return _fitting(folder, file, description)
+
+
+def parse_log(folder: Path, file: str, text: bytes) -> Description:
+    """Read a log, as far as it was written.
+
+    Args:
+        folder: Where it is, for messages.
+        file: Its name, for messages.
+        text: What it holds; nothing of it is trusted. A last line without an end is left out.
+
+    Returns:
+        The description after the last batch.
+
+    Raises:
+        ConfigError: It is no recording.
+        HooksimError: It is damaged, or of a newer version.
+    """
+    header, *lines = text.split(b"\n")[:-1] or [text]
+    description = _read_description(folder, file, header)
+    complete = bool(lines) and lines[-1] + b"\n" == END
+    for number, line in enumerate(lines[: len(lines) - complete], 2):
+        entry = _validated(BatchEntry, folder, f"{file}, line {number}", line)
+        try:
+            description.add(entry)
+        except (ValueError, IndexError) as error:
+            raise damaged(folder, f"{file}, line {number}: its positions do not fit") from error
+    description.close(complete)
+    return _fitting(folder, file, description)
+
+
+def _plain(description: Description) -> dict[str, Any]:
+    rows = None if description.rows is None else asdict(description.rows)
+    notes = [note._asdict() for note in description.notes]
+    head = {"format": _FORMAT, "schema_version": _SCHEMA}
+    return head | vars(description) | {"rows": rows, "notes": notes}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _read_description(folder: Path, file: str, text: bytes) -> Description:
+    """Check that it is ours and not newer than we are, then its types."""
+    try:
+        head = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(folder, f"{file} is not valid JSON ({error})") from error
+    if not isinstance(head, dict) or head.get("format") != _FORMAT:
+        raise ConfigError(f"'{folder}' is not a recording of hooksim: {file} is of another kind.")
+    schema = head.get("schema_version")
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        raise damaged(folder, f"{file} has no schema version")
+    if schema > _SCHEMA:
+        raise HooksimError(
+            f"'{folder}' was written by a newer hooksim (schema {schema}, this one reads up to "
+            f"{_SCHEMA}). Upgrade hooksim."
+        )
+    return _validated(Description, folder, file, text)
+
+
+def _validated(kind: type[_Data], folder: Path, where: str, text: bytes) -> _Data:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        _refuse(folder, where, error.errors()[0])
+
+
+def _refuse(folder: Path, where: str, first: Any) -> NoReturn:
+    key = ".".join(map(str, first["loc"]))
+    raise damaged(folder, ": ".join(filter(None, (where, key, first["msg"]))))
+
+
+def _fitting(folder: Path, file: str, description: Description) -> Description:
+    fault = description.fault()
+    if fault is not None:
+        raise damaged(folder, f"{file}: {fault}")
+    return description
