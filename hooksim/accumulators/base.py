@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -115,7 +115,7 @@ class Accumulator(ABC):
     """The least precise Gram matrix that the sums may be taken of."""
 
     needs_rows: ClassVar[bool] = False
-    """Whether the centred rows themselves are wanted, beside their Gram matrices."""
+    """Whether the rows themselves are wanted, beside their Gram matrices."""
 
     def __init__(self, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
         self.pairs = tuple(SidePair(*pair) for pair in pairs)
@@ -186,7 +186,7 @@ class Accumulator(ABC):
             ConfigError: The other one has other options or pairs.
             ShapeError: The other one has seen other layers.
         """
-        if not isinstance(other, type(self)) or other._settings() != self._settings():
+        if not self.matches(other):
             got = repr(other)
             if isinstance(other, Accumulator):
                 got = f"{type(other).__name__} {other._settings()}"
@@ -195,6 +195,14 @@ class Accumulator(ABC):
             )
         self._add(other._state)
         return self
+
+    def matches(self, other: object) -> bool:
+        """Whether another accumulator takes the very same sums, so that one is enough for both.
+
+        Args:
+            other: Anything.
+        """
+        return type(other) is type(self) and other._settings() == self._settings()
 
     def reset(self) -> Self:
         """Forget all samples.
@@ -300,7 +308,10 @@ def _check_rows(sides: Sequence[Sequence[Tensor]], pairs: Sequence[SidePair], mi
 @torch.no_grad()
 @full_precision()
 def accumulate(
-    accumulators: Sequence[Accumulator], block: Block, names: Sequence[SideNames]
+    accumulators: Sequence[Accumulator],
+    block: Block,
+    names: Sequence[SideNames],
+    on_rows: Callable[[int, int], None] | None = None,
 ) -> None:
     """Take one block into accumulators: begin, every strip, one look at the counts, end.
 
@@ -308,6 +319,7 @@ def accumulate(
         accumulators: All see the same strips, each of which is made once.
         block: The block; its strips may be made a second time for layers with ties.
         names: Of every side, for the error.
+        on_rows: Called after each strip with the rows taken and those of the block.
 
     Raises:
         NonFiniteError: A row holds NaN or infinity; the accumulators are as before.
@@ -316,6 +328,8 @@ def accumulate(
     for strip in block.strips():
         for each in sums:
             each.strip(strip)
+        if on_rows is not None:
+            on_rows(strip.stop, block.n)
     wanted = [each.counts() for each in sums]
     bad, *found = read_counts([block.non_finite(), *(each for each in wanted if each is not None)])
     if any(bad):

@@ -113,6 +113,34 @@ class GramAccumulator(Accumulator):
         stderr = torch.where(undefined, float("nan"), stderr)
         return Estimate(asked.matrix(values).cpu(), asked.matrix(stderr).cpu())
 
+    def own_hsic(self, side: int) -> Tensor:
+        """HSIC of each layer of a side with itself.
+
+        Debiased and with the linear kernel it is the squared Frobenius norm of the covariance.
+
+        Args:
+            side: Which side.
+
+        Returns:
+            `(layers,)` float64 on the CPU; NaN where the layer does not vary.
+        """
+        sums = self._state["sides", str(side)]
+        varies: Tensor = sums["h"] > sums["floor"]
+        return torch.where(varies, sums["h"] / self._state["n"], float("nan")).cpu()
+
+    def largest_shares(self, side: int) -> Tensor:
+        """The share of a layer's HSIC with itself that the largest single row makes.
+
+        Args:
+            side: Which side.
+
+        Returns:
+            `(layers,)` float64 on the CPU; NaN where the layer does not vary.
+        """
+        sums = self._state["sides", str(side)]
+        peaks: Tensor = sums["peak"].cpu()
+        return peaks / (float(self._state["n"]) * self.own_hsic(side))
+
     def notes(self, names: Sequence[SideNames]) -> list[Note]:
         """Warnings of too few samples, and of a sample that makes a large part of a HSIC."""
         if self._state.is_empty():
@@ -141,8 +169,7 @@ class GramAccumulator(Accumulator):
 
     def _undefined(self, side: int, names: SideNames) -> Note | None:
         """A warning if layers have no CKA."""
-        sums = self._state["sides", str(side)]
-        flat = (~(sums["h"] > sums["floor"])).nonzero().flatten().tolist()
+        flat = self.own_hsic(side).isnan().nonzero().flatten().tolist()
         if not flat:
             return None
         more = f" and {len(flat) - 1} more" if len(flat) > 1 else ""
@@ -152,8 +179,7 @@ class GramAccumulator(Accumulator):
 
     def _ruling_sample(self, side: int, names: SideNames, n: int, bound: float) -> Note | None:
         """A warning if a single sample makes a large part of a layer's HSIC."""
-        sums = self._state["sides", str(side)]
-        shares = (sums["peak"] / sums["h"]).nan_to_num(0.0).tolist()
+        shares = self.largest_shares(side).nan_to_num(0.0).tolist()
         ruled = [layer for layer, share in enumerate(shares) if share > bound]
         if not ruled:
             return None

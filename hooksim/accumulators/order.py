@@ -72,7 +72,7 @@ class OrderAccumulator(Accumulator):
         """
         self._check_begun()
         a, b, _ = self.pairs[pair]
-        return torch.cat([self._ratios(side) for side in dict.fromkeys((a, b))])
+        return torch.cat([self.ratios(side) for side in dict.fromkeys((a, b))])
 
     def notes(self, names: Sequence[SideNames]) -> list[Note]:
         """A warning if the samples came sorted, with the layer that shows it most."""
@@ -82,7 +82,7 @@ class OrderAccumulator(Accumulator):
         worst = max(
             (ratio, names[side].describe(layer))
             for side in self.sides
-            for layer, ratio in enumerate(self._ratios(side).nan_to_num(0.0, torch.inf).tolist())
+            for layer, ratio in enumerate(self.ratios(side).nan_to_num(0.0, torch.inf).tolist())
         )
         bound = _RATIO if blocks >= _FEW_BLOCKS else _RATIO_OF_FEW
         if blocks < 2 or worst[0] <= bound:
@@ -94,7 +94,7 @@ class OrderAccumulator(Accumulator):
         )
         return [Note("order", text)]
 
-    def _ratios(self, side: int) -> Tensor:
+    def ratios(self, side: int) -> Tensor:
         """F of every layer of a side, (layers,)."""
         blocks = self._state["blocks"]
         layers = self._state["sides", str(side)]

@@ -1,0 +1,137 @@
+"""Sums over each layer's own rows: how many dimensions, how spread, how many of them equal."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.accumulators.base import Accumulator, BlockSums, SidePair
+from hooksim.blocks.block import Block, Strip
+
+__all__ = ["RowAccumulator", "RowFacts"]
+
+
+class RowFacts(NamedTuple):
+    """What is known of the rows of some layers, each `(layers,)` float64 on the CPU.
+
+    Attributes:
+        widths: Dimensions.
+        variances: Total variance over all dimensions, within blocks; NaN where a block has one row.
+        duplicates: Share of rows that equal another one of their block, number by number: 0 where
+            all differ, as nearly all data should; 1 for a constant layer.
+    """
+
+    widths: Tensor
+    variances: Tensor
+    duplicates: Tensor
+
+
+class RowAccumulator(Accumulator):
+    """Width, variance and duplicates of each layer's rows.
+
+    State:
+        n: `()` rows. sides.S.{width, variance, twins}: `(layers of S,)`: dimensions, n times the
+        total variance, rows that have an equal one. float64.
+
+    Args:
+        pairs: Pairs of sides whose layers are looked at.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [1.0, 2.1]])
+        >>> RowAccumulator().update([rows], [rows[:, :1]]).compute().duplicates
+        tensor([0.5000, 0.7500], dtype=torch.float64)
+    """
+
+    def __init__(self, *, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
+        super().__init__(pairs)
+
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+        return 1
+
+    @property
+    def n(self) -> float:
+        """Number of rows so far."""
+        return 0.0 if self._state.is_empty() else float(self._state["n"])
+
+    def options(self) -> dict[str, Any]:
+        """What two accumulators must have in common to be merged."""
+        return {}
+
+    def begin(self, block: Block) -> "_RowSums":
+        """What looks at the rows of a block for this accumulator."""
+        return _RowSums(block, self.sides)
+
+    def compute(self, pair: int = 0) -> RowFacts:
+        """The facts of every layer of side A of a pair, then of side B.
+
+        Args:
+            pair: Position in `pairs`.
+
+        Returns:
+            `(layers of A + layers of B,)` each; those of A alone for a side with itself.
+
+        Raises:
+            NotEnoughSamplesError: Before the first block.
+        """
+        a, b, _ = self.pairs[pair]
+        found = [self.of_side(side) for side in dict.fromkeys((a, b))]
+        return RowFacts(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def of_side(self, side: int) -> RowFacts:
+        """The facts of every layer of one side.
+
+        Args:
+            side: Which side.
+
+        Returns:
+            `(layers,)` each.
+
+        Raises:
+            NotEnoughSamplesError: Before the first block.
+        """
+        self._check_begun()
+        sums = self._state["sides", str(side)]
+        return RowFacts(
+            sums["width"].cpu(), (sums["variance"] / self.n).cpu(), (sums["twins"] / self.n).cpu()
+        )
+
+
+class _RowSums(BlockSums):
+    """The rows of one block; needs no strips."""
+
+    def __init__(self, block: Block, sides: Sequence[int]) -> None:
+        self._block = block
+        self._sides = sides
+
+    def strip(self, strip: Strip) -> None:
+        """Nothing is taken of a strip."""
+
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's sums, in the form of the accumulator's state."""
+        block, n = self._block, self._block.n
+        squares = block.scale.square()
+        stored = {
+            "width": squares.new_tensor([len(layer.mean) for layer in block.grams]),
+            "variance": squares * (n**2 / (n - 1) if n > 1 else float("nan")),
+            "twins": self._twins(),
+        }
+        sides = {
+            str(side): {
+                name: block.expand(side, block.of_side(side, values))
+                for name, values in stored.items()
+            }
+            for side in self._sides
+        }
+        return TensorDict({"n": squares.new_full((), n), "sides": sides})
+
+    def _twins(self) -> Tensor:
+        """How many rows of each stored layer have an equal one, by their signatures."""
+        signatures = torch.stack([layer.signature for layer in self._block.grams])
+        equal = signatures.sort(-1).values.diff(dim=-1) == 0  # to the next one, in this order
+        none = torch.zeros_like(signatures[:, :1], dtype=torch.bool)
+        twins = torch.cat([equal, none], -1) | torch.cat([none, equal], -1)
+        return twins.sum(-1, dtype=torch.float64)

@@ -1,0 +1,80 @@
+"""How many dimensions, how spread, and how many rows have an equal one in their block."""
+
+import pytest
+import torch
+
+from hooksim.accumulators.base import SidePair
+from hooksim.accumulators.rows import RowAccumulator
+from tests import datasets
+from tests.accumulator_laws import AccumulatorLaws
+
+
+def twins(rows: torch.Tensor) -> int:
+    """Rows equal to another, each compared with each."""
+    equal = (rows[:, None] == rows[None]).all(-1)
+    return int((equal.sum(1) > 1).sum())
+
+
+def variance(rows: torch.Tensor) -> float:
+    """Over all dimensions, without bias."""
+    return rows.double().var(0).sum().item()
+
+
+class TestRows(AccumulatorLaws):
+    def make(self):
+        return RowAccumulator()
+
+    def make_other(self):
+        return RowAccumulator(pairs=[SidePair(0, 1), SidePair(0, 0)])
+
+    def truth(self, blocks):
+        n = sum(len(rows[0]) for rows, _ in blocks)
+        layers = [
+            list(parts) for side in (0, 1) for parts in zip(*(b[side] for b in blocks), strict=True)
+        ]
+        columns = [
+            [parts[0].shape[1] * n for parts in layers],
+            [sum(len(part) * variance(part) for part in parts) for parts in layers],
+            [sum(twins(part) for part in parts) for parts in layers],
+        ]
+        return [torch.tensor(column, dtype=torch.float64) / n for column in columns]
+
+
+def test_shares_of_blocks_add_up():
+    x = torch.randn(20, 3)
+    accumulator = RowAccumulator(pairs=[SidePair(0, 1), SidePair(1, 1)])
+    accumulator.update([x, x[:, :1].round()], [torch.ones(20, 2)])
+    accumulator.update([x[[0, 1, 0, 2, 0]], x[:5, :1]], [x[[3, 3, 4, 4, 5]]])
+    rounded = twins(x[:, :1].round())
+    expected = torch.tensor([3 / 25, rounded / 25, 24 / 25], dtype=torch.float64)
+    torch.testing.assert_close(accumulator.compute().duplicates, expected)
+    torch.testing.assert_close(accumulator.compute(1).duplicates, expected[2:])
+
+
+@pytest.mark.parametrize("name", [name for name in datasets.CASES if "width" not in name])
+def test_the_hard_data(name):
+    x, y = datasets.CASES[name]()
+    for rows in ([x, y], [x[torch.arange(300) % len(x)], y[torch.arange(300) // 2]]):
+        expected = torch.tensor([twins(each) / len(each) for each in rows], dtype=torch.float64)
+        got = RowAccumulator().update(rows[:1], rows[1:]).compute().duplicates
+        torch.testing.assert_close(got, expected)
+
+
+def test_rows_that_differ_in_one_digit_are_no_duplicates():
+    rows = torch.full((2, 4096), 1000.0)
+    rows[1, 7] = torch.nextafter(rows[1, 7], torch.tensor(2000.0))
+    assert RowAccumulator().update([rows], [rows]).compute().duplicates.tolist() == [0.0, 0.0]
+
+
+def test_zeros_of_both_signs_are_equal():
+    rows = torch.tensor([[0.0, 1.0], [-0.0, 1.0]])
+    assert RowAccumulator().update([rows], [rows]).compute().duplicates.tolist() == [1.0, 1.0]
+
+
+def test_nothing_is_read_from_the_device(monkeypatch):
+    monkeypatch.setattr(
+        "hooksim.accumulators.base.read_counts", lambda counts: [[0] * len(counts[0])]
+    )
+    rows = [torch.empty(40, width, device="meta") for width in (3, 5)]
+    state = RowAccumulator().update(rows, rows[:1]).state_dict()
+    assert state["sides.0.twins"].shape == (2,) and state["sides.0.twins"].device.type == "meta"
