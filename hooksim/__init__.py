@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hooksim.estimators import CkaEstimator, InformationImbalanceEstimator
     from hooksim.measures.cka import CKA
     from hooksim.measures.information_imbalance import InformationImbalance
+    from hooksim.recording import Recording, record
     from hooksim.results import Comparison, SimilarityMatrix
 
 _HOME = {
@@ -47,12 +48,14 @@ _HOME = {
     "NotEnoughSamplesError": "errors",
     "PairedBatch": "capture.batches",
     "RankAccumulator": "accumulators.ranks",
+    "Recording": "recording",
     "Rows": "capture.rows",
     "ShapeError": "errors",
     "SimilarityMatrix": "results",
     "capture_activations": "capture.hooks",
     "compare": "comparison",
     "list_layers": "capture.layers",
+    "record": "recording",
 }
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "NotEnoughSamplesError",
     "PairedBatch",
     "RankAccumulator",
+    "Recording",
     "Rows",
     "ShapeError",
     "SimilarityMatrix",
@@ -79,6 +83,7 @@ __all__ = [
     "compare",
     "functional",
     "list_layers",
+    "record",
 ]
 
 

@@ -49,7 +49,7 @@ def row(permits: str = "", deferred: str = "") -> Unit:
     return Unit(frozenset(permits.split()) | late, late)
 
 
-RUN = "run capture recording blocks accumulators measures distributed"
+RUN = "run sides capture recording blocks accumulators measures distributed"
 
 # Design section 3, rows in its order; a row may name later files, so that it holds when they come.
 TABLE: dict[str, Unit] = {
@@ -58,14 +58,15 @@ TABLE: dict[str, Unit] = {
     "functional": row(),
     "estimators": row("functional"),
     "capture": row(),
-    "recording": row("capture"),
+    "storage": row(),  # whole folders or none: beside the design's table, for whoever writes them
+    "recording": row("capture storage"),
+    "sides": row("capture recording"),  # who reads what: beside the design's table
     "blocks": row("functional"),
     "accumulators": row("functional blocks"),
     "measures": row("accumulators"),
     "distributed": row("accumulators blocks"),
     "plotting": row(),
     "report": row(),
-    "storage": row(),  # whole files or none: beside the design's table, for whoever writes results
     "results": row("storage", deferred="plotting report"),
     "run": row("capture recording blocks accumulators measures distributed"),
     "loading": row(),

@@ -37,7 +37,7 @@ CASES = {
     "model is a path": (
         lambda: hooksim.compare("runs/a", model(), data()),
         hooksim.ConfigError,
-        "a: expected a torch.nn.Module, got str.",
+        "a: expected a torch.nn.Module or a hooksim.Recording, got str.",
     ),
     "no loader": (
         lambda: hooksim.compare(model(), model()),
@@ -151,7 +151,7 @@ CASES = {
     "block size no number": (
         lambda: hooksim.compare(model(), model(), data(), block_size="large"),
         hooksim.ConfigError,
-        "block_size: expected an integer, 'batch' or 'auto', got 'large'.",
+        "block_size: expected an integer, 'batch', 'all' or 'auto', got 'large'.",
     ),
     "pairs": (
         lambda: hooksim.compare(model(), model(), data(), pairs="diagonal"),
@@ -203,10 +203,10 @@ CASES = {
         hooksim.ConfigError,
         "loader: expected an iterable of batches, got dict.",
     ),
-    "later: all": (
-        lambda: hooksim.compare(model(), model(), data(), block_size="all"),
+    "memory in words": (
+        lambda: hooksim.compare(model(), model(), data(), memory_budget="2 GiB"),
         hooksim.ConfigError,
-        "block_size='all' is not available in this version",
+        "memory_budget: expected bytes, from 0, or None, got '2 GiB'.",
     ),
     "later: drop": (
         lambda: hooksim.compare(model(), model(), data(), on_nonfinite="drop"),

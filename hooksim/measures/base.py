@@ -43,6 +43,10 @@ class Measure(Protocol):
     def title(self) -> str:
         """The measure in words, for messages."""
 
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+
     def options(self) -> dict[str, Any]:
         """Name and options, for the metadata."""
 

@@ -63,6 +63,11 @@ class CKA:
         words = [self.kernel, "debiased" if self.debiased else "biased", *["exact"] * self.exact]
         return f"CKA ({', '.join(words)})"
 
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+        return max(accumulator.minimum for accumulator in self.accumulators(()))
+
     def options(self) -> dict[str, Any]:
         """Name and options, for the metadata."""
         return {"name": self.name, **asdict(self)}

@@ -50,6 +50,11 @@ class InformationImbalance:
         """The measure in words, for messages."""
         return f"Information Imbalance (k = {self.k})"
 
+    @property
+    def minimum(self) -> int:
+        """The fewest samples that a block may have."""
+        return max(accumulator.minimum for accumulator in self.accumulators(()))
+
     def options(self) -> dict[str, Any]:
         """Name and options, for the metadata."""
         return {"name": self.name, **asdict(self)}
