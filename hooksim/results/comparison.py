@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hooksim.errors import ConfigError, HooksimError, UnknownKeyError
 from hooksim.results.caption import caption_text, leading_warnings, size_text, warning_text
+from hooksim.results.diagnostics import LayerDiagnostics, layer_diagnostics
 from hooksim.results.labels import side_labels
 from hooksim.results.matrix import SimilarityMatrix
 
@@ -120,6 +121,23 @@ class Comparison:
             f'{text}<img alt="Heatmaps: {names}" style="max-width:100%" '
             f'src="data:image/png;base64,{picture}">'
         )
+
+    def diagnostics(self, side: Literal["a", "b"]) -> list[LayerDiagnostics]:
+        """Give what is worth knowing of each layer before its cells are read.
+
+        Args:
+            side: `"a"` for the layers of model A, `"b"` for those of model B.
+
+        Returns:
+            One entry a layer, in axis order: width, rows per dimension, participation ratio, share
+            of duplicate rows, largest single share of the HSIC, and order F.
+
+        Raises:
+            ConfigError: Another side.
+        """
+        if side not in ("a", "b"):
+            raise ConfigError(f"diagnostics: expected 'a' or 'b', got {side!r}.")
+        return layer_diagnostics(self.metadata, side)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Make a long table, one line for each pair of layers and measure.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.results.matrix import Meaning, SimilarityMatrix
-from hooksim.results.tables import file_stems, write_table
+from hooksim.results.tables import file_stems, write_diagnostics, write_table
 from hooksim.storage import refuse_to_replace, write_folder
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = ["check_target", "load_parts", "save_comparison"]
 _FORMAT = "hooksim comparison"
 _SCHEMA = 1
 _TENSORS, _METADATA = "matrices.safetensors", "metadata.json"
+_DIAGNOSTICS = "diagnostics"  # stem of the table of layers, which no matrix can take
 # What other parts of hooksim may add to a saved result.
 _ADDED = {"report.html", "config.yaml"}
 
@@ -56,7 +57,7 @@ def save_comparison(
         ConfigError: The folder may not be written.
     """
     with write_folder(path, overwrite=overwrite, objection=_objection) as folder:
-        stems = file_stems(dict.fromkeys([*comparison, *comparison.directed()]))
+        stems = file_stems(dict.fromkeys([_DIAGNOSTICS, *comparison, *comparison.directed()]))
         _write_tensors(folder, comparison)
         _write_tables(folder, comparison, stems)
         _write_pictures(folder, comparison, stems)
@@ -91,7 +92,10 @@ def _write_tensors(folder: Path, comparison: "Comparison") -> None:
 
 
 def _write_tables(folder: Path, comparison: "Comparison", stems: dict[str, str]) -> None:
-    """Write a table of values and one of standard errors for each matrix."""
+    """Write a table of values and one of standard errors for each matrix, and one of the layers."""
+    sides = {"a": comparison.diagnostics("a"), "b": comparison.diagnostics("b")}
+    if any(sides.values()):
+        write_diagnostics(folder / f"{stems[_DIAGNOSTICS]}.csv", sides)
     for key in comparison:
         m = comparison[key]
         write_table(folder / f"{stems[key]}.csv", m.values, m.layers_a, m.layers_b)

@@ -1,13 +1,15 @@
-"""CSV tables of a matrix, and file names that no file system refuses."""
+"""CSV tables of matrices and layers, and file names that no file system refuses."""
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-__all__ = ["file_stems", "write_table"]
+from hooksim.results.diagnostics import LayerDiagnostics
+
+__all__ = ["file_stems", "write_diagnostics", "write_table"]
 
 _CORNER = "layer of A / layer of B"
 # A spreadsheet would run a cell that begins with one of these.
@@ -33,6 +35,21 @@ def write_table(
         writer.writerow([_CORNER, *map(_harmless, layers_b)])
         for layer, row in zip(layers_a, values.tolist(), strict=True):
             writer.writerow([_harmless(layer), *map(repr, row)])
+
+
+def write_diagnostics(path: Path, sides: Mapping[str, Sequence[LayerDiagnostics]]) -> None:
+    """Write what is known of each layer, a line a layer.
+
+    Args:
+        path: The file.
+        sides: The layers of A and of B, by `a` and `b`.
+    """
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["side", *LayerDiagnostics._fields])
+        for side, layers in sides.items():
+            for layer, *numbers in layers:
+                writer.writerow([side, _harmless(layer), *map(repr, numbers)])
 
 
 def _harmless(name: str) -> str:
