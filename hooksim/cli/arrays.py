@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["npz_batches"]
+__all__ = ["npz_batches", "read_npz"]
 
 
 def npz_batches(
@@ -43,7 +43,7 @@ def npz_batches(
     Raises:
         ConfigError: No such file or array, or arrays of different lengths.
     """
-    held = _read(path)
+    held = read_npz(path)
     names = _names(path, held, arrays, ids)
     tensors = {key: _tensor(held[name]) for key, name in names.items()}
     n_samples = _length({name: held[name] for name in [*names.values(), *([ids] if ids else [])]})
@@ -61,7 +61,18 @@ def npz_batches(
     return Batches(n_samples, batch_size, make)
 
 
-def _read(path: str) -> "dict[str, np.ndarray[Any, Any]]":
+def read_npz(path: str) -> "dict[str, np.ndarray[Any, Any]]":
+    """Read the arrays of an `.npz` file; those of Python objects are refused.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The arrays by name, in the file's order.
+
+    Raises:
+        ConfigError: No such file, or not one of arrays.
+    """
     import numpy as np
 
     file = Path(path).expanduser()

@@ -91,7 +91,7 @@ def _compare(config: "ConfigFile", inputs: "Inputs") -> "Comparison":
     from hooksim.comparison import compare
 
     with config.at():
-        result = compare(inputs.model_a, inputs.model_b, inputs.loader, **inputs.options)
+        result = compare(inputs.side_a, inputs.side_b, inputs.loader, **inputs.options)
     late = data_notes(inputs.loader)
     for note in late:
         _log.warning("%s", note.text)

@@ -1,4 +1,4 @@
-"""What `compare` and `layers` share: the models and the loader that a configuration describes."""
+"""What `compare` and `layers` share: the sides and the loader that a configuration describes."""
 
 import logging
 from collections.abc import Iterable
@@ -8,8 +8,10 @@ from torch import nn
 
 from hooksim.cli.config import ConfigFile
 from hooksim.cli.data import build_data
+from hooksim.cli.recorded import is_recorded, load_side
 from hooksim.errors import Note
-from hooksim.loading import import_factory, load_model
+from hooksim.loading import import_factory
+from hooksim.recording import Recording, recorded_batches
 
 __all__ = ["Inputs", "load_inputs"]
 
@@ -20,28 +22,37 @@ class Inputs(NamedTuple):
     """Everything that a configuration names, loaded.
 
     Attributes:
-        model_a: Model A.
-        model_b: Model B; the very same module where both specs are equal, which then runs once.
-        loader: The batches.
+        side_a: Model A, or its recording.
+        side_b: Model B, or its recording; the very same object where both specs are equal, which
+            then is read once.
+        loader: The batches; None where both sides are recorded.
         options: The other arguments of `hooksim.compare` that the file sets.
         notes: What loading found worth saying.
     """
 
-    model_a: nn.Module
-    model_b: nn.Module
-    loader: Iterable[Any]
+    side_a: nn.Module | Recording
+    side_b: nn.Module | Recording
+    loader: Iterable[Any] | None
     options: dict[str, Any]
     notes: list[Note]
 
+    def batches(self) -> Iterable[Any]:
+        """Return the loader, or what stands for it where both sides are recorded."""
+        if self.loader is not None:
+            return self.loader
+        recordings = [side for side in self[:2] if isinstance(side, Recording)]
+        by_batch = self.options.get("block_size") == "batch"
+        return recorded_batches(recordings, batch=by_batch)
+
 
 def load_inputs(config: ConfigFile) -> Inputs:
-    """Load models and data; factories must be importable.
+    """Load sides and data; factories must be importable.
 
     Args:
         config: A checked configuration.
 
     Returns:
-        Models in evaluation mode, loader, options.
+        Sides, models in evaluation mode; loader; options.
 
     Raises:
         ConfigError: A file or factory is not there: `file: key.path: what is wrong`.
@@ -55,16 +66,25 @@ def load_inputs(config: ConfigFile) -> Inputs:
         if "factory" in spec:
             with config.at(key):
                 import_factory(spec["factory"])
-    with config.at("data"):  # before the models: it is the quicker one to be wrong
-        loader = build_data(keys.data, (keys.model_a, keys.model_b))
+    loader = _loader(config)  # before the models: it is the quicker one to be wrong
     with config.at("model_a"):
-        model_a, notes = load_model(keys.model_a)
+        side_a, notes = load_side(keys.model_a)
     found = [Note(note.code, f"model A: {note.text}") for note in notes]
-    model_b = model_a
+    side_b = side_a
     if keys.model_b != keys.model_a:
         with config.at("model_b"):
-            model_b, notes = load_model(keys.model_b)
+            side_b, notes = load_side(keys.model_b)
         found += [Note(note.code, f"model B: {note.text}") for note in notes]
     for note in found:
         _log.info("%s", note.text)
-    return Inputs(model_a, model_b, loader, options, found)
+    return Inputs(side_a, side_b, loader, options, found)
+
+
+def _loader(config: ConfigFile) -> Iterable[Any] | None:
+    """The batches; those that depend on the models do so on the live ones."""
+    keys = config.keys
+    if keys.data is None:
+        return None
+    live = [spec for spec in (keys.model_a, keys.model_b) if not is_recorded(spec)]
+    with config.at("data"):
+        return build_data(keys.data, (live[0], live[-1]))

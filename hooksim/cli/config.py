@@ -13,9 +13,9 @@ from hooksim.capture.rows import Rows
 from hooksim.cli.complaint import describe
 from hooksim.cli.data import DATA_KINDS
 from hooksim.cli.document import read_document
+from hooksim.cli.recorded import SIDE_KINDS, is_recorded
 from hooksim.cli.schema import KindOf, LocalPath, Strict
 from hooksim.errors import ConfigError, LayerNotFoundError, MissingWeightsError
-from hooksim.loading import MODEL_KINDS
 from hooksim.measures.choice import MEASURES
 
 __all__ = ["Config", "ConfigFile", "read_config"]
@@ -44,7 +44,7 @@ def _pattern(selector: str) -> str:
     return selector
 
 
-ModelSpec = Annotated[dict[str, Any], KindOf(MODEL_KINDS), LocalPath]
+ModelSpec = Annotated[dict[str, Any], KindOf(SIDE_KINDS), LocalPath]
 DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS)]
 MeasureSpec = Annotated[
     Any, KindOf(MEASURES, tag="name"), AfterValidator(_measure), _short_for("name")
@@ -67,16 +67,16 @@ class Config(Strict):
     Attributes:
         model_a: The model on the vertical axis: a kind and its keys.
         model_b: The model on the horizontal axis.
-        data: What both see: a kind and its keys.
+        data: What both see: a kind and its keys; left out where both sides are recorded.
         output: Folder for the result.
         layers_a, layers_b, measures, rows, block_size, pairs, max_samples, forward, device,
-            stop_early, on_nonfinite, progress: As for `hooksim.compare`, whose defaults hold where
-            a key is left out; `forward` is `package.module:function`.
+            stop_early, on_nonfinite, memory_budget, progress: As for `hooksim.compare`, whose
+            defaults hold where a key is left out; `forward` is `package.module:function`.
     """
 
     model_a: ModelSpec
     model_b: ModelSpec
-    data: DataSpec
+    data: DataSpec | None = None
     output: str | None = None
     layers_a: Selectors = None
     layers_b: Selectors = None
@@ -86,13 +86,14 @@ class Config(Strict):
     rows: Annotated[list[RowsSpec], BeforeValidator(_listed)] = Field(
         default_factory=list, min_length=1, max_length=2
     )
-    block_size: int | Literal["auto", "batch"] = "auto"
+    block_size: int | Literal["auto", "batch", "all"] = "auto"
     pairs: Literal["all", "same_name"] = "all"
     max_samples: Annotated[int, Field(ge=1)] | None = None
     forward: str | None = None
     device: str | None = None
     stop_early: bool = True
     on_nonfinite: Literal["error"] = "error"
+    memory_budget: Annotated[int, Field(ge=0)] | None = None
     progress: bool = True
 
 
@@ -130,7 +131,7 @@ class ConfigFile(NamedTuple):
     def _placed(self, error: Exception, key: str) -> str:
         """The message behind its key."""
         message = str(error).replace("hooksim.list_layers(model)", f"`hooksim layers {self.path}`")
-        side = re.search(r"\bmodel ([AB]) \(", message)
+        side = re.search(r"\b(?:model|recording) ([AB]) \(", message)
         if isinstance(error, LayerNotFoundError) and side:
             return f"layers_{side[1].lower()}: {message}"
         if isinstance(error, MissingWeightsError) and "allow_missing" in message:
@@ -182,4 +183,8 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
         keys = Config.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error, document)}") from error
+    recorded = is_recorded(keys.model_a) and is_recorded(keys.model_b)
+    if recorded != (keys.data is None):
+        wrong = "expected none for two recorded sides" if recorded else "missing"
+        raise ConfigError(f"{path}: data: {wrong}")
     return ConfigFile(Path(path), keys, document)

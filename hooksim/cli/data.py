@@ -65,11 +65,11 @@ def build_data(spec: Mapping[str, Any], models: ModelSpecs) -> Iterable[Any]:
     return DATA_KINDS[keys.pop("kind")](models, **keys)
 
 
-def data_notes(loader: Iterable[Any]) -> list[Note]:
+def data_notes(loader: Iterable[Any] | None) -> list[Note]:
     """Return what a loader of ours has to say after it was read, such as texts cut short.
 
     Args:
-        loader: Any loader; others have nothing to say.
+        loader: Any loader; others have nothing to say, nor has None.
 
     Returns:
         Notes for the log and the metadata.

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="CONFIG|PATH",
-        help="a YAML file, whose first batch is run; or the folder (or hub id) of a checkpoint, "
-        "which is run on a made-up input",
+        help="a YAML file, whose first batch is run; the folder (or hub id) of a checkpoint, which "
+        "is run on a made-up input; or the folder of a recording",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one key"
@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> None:
     elif options.set:
         raise ConfigError("--set changes a configuration; a checkpoint has none")
     else:
-        sides, selected = _of_checkpoint(options.source)
+        recorded = _is_recording(Path(options.source).expanduser())
+        sides, selected = (_of_recording if recorded else _of_checkpoint)(options.source)
         legend = "compared where no layers are chosen"
     if options.json:
         text = json.dumps({"sides": [as_data(side) for side in sides]}) + "\n"
@@ -80,6 +81,22 @@ def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str
             _log.warning("%s", error)
             return everything, [[], []], "marks nothing: the layers of the configuration are wrong"
     return everything, chosen, f"what `hooksim compare {config.path}` reads"
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder holds rows; one of a checkpoint holds weights."""
+    return (folder / "0.bin").is_file()
+
+
+def _of_recording(path: str) -> tuple[list["Side"], list[list[str]]]:
+    from hooksim.cli.survey import survey
+    from hooksim.recording import Recording, recorded_batches
+
+    recording = Recording.load(path)
+    sides = survey(
+        [recording], recorded_batches([recording], batch=False), layers=[None], rows=["auto"]
+    )
+    return sides, [recording.layers]
 
 
 def _of_checkpoint(path: str) -> tuple[list["Side"], list[list[str]]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from hooksim.blocks.blocker import BlockSize, automatic_size, block_sizes
+from hooksim.blocks.blocker import automatic_size, block_sizes
 from hooksim.cli.comparing import Inputs
 from hooksim.cli.survey import Side, as_data, table
 
@@ -27,11 +27,12 @@ def plan(sides: Sequence[Side], inputs: Inputs, *, as_json: bool = False) -> str
     row_bytes = sum(side.row_bytes for side in sides)
     asked = inputs.options.get("block_size", "auto")
     block_size: Any = automatic_size(row_bytes) if asked == "auto" else asked
-    batches = len(inputs.loader) if isinstance(inputs.loader, Sized) else None
-    samples = sample_count(inputs.loader, inputs.options.get("max_samples"))
+    loader = inputs.batches()
+    batches = len(loader) if isinstance(loader, Sized) else None
+    samples = sample_count(loader, inputs.options.get("max_samples"))
     first = sides[0]
     rows = samples if first.items == first.n_rows else None  # tokens are counted as they come
-    blocks = None if rows is None or block_size == "batch" else block_sizes(rows, block_size)
+    blocks = None if rows is None else _blocks(rows, block_size)
     if as_json:
         content = {
             "block_size": block_size,
@@ -56,7 +57,7 @@ def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
     """Count the samples of a loader without reading it.
 
     Args:
-        loader: Ours, which know, or torch's over a sized data set.
+        loader: Ours, which know, those of recordings, or torch's over a sized data set.
         limit: Most samples that are read.
 
     Returns:
@@ -67,6 +68,8 @@ def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
         (10, None)
     """
     known = getattr(loader, "n_samples", None)
+    if isinstance(loader, list) and all(isinstance(batch, range) for batch in loader):
+        known = sum(map(len, loader))  # positions in recordings
     if known is None and isinstance(loader, DataLoader) and not loader.drop_last:
         sampled = loader.batch_size is not None and isinstance(loader.sampler, Sized)
         known = len(loader.sampler) if sampled else None  # type: ignore[arg-type]
@@ -79,8 +82,18 @@ def _count(number: int | None, noun: str) -> str:
     return f"an unknown number of {noun}" if number is None else f"{number:,} {noun}"
 
 
-def _cut(block_size: BlockSize, blocks: list[int] | None, row_bytes: int) -> str:
-    if not isinstance(block_size, int):
+def _blocks(rows: int, block_size: Any) -> list[int] | None:
+    """The sizes of the blocks, where they do not depend on the batches."""
+    if block_size == "batch":
+        return None
+    return [rows] if block_size == "all" else block_sizes(rows, block_size)
+
+
+def _cut(block_size: Any, blocks: list[int] | None, row_bytes: int) -> str:
+    if block_size == "all":
+        size = "unknown size" if blocks is None else f"{blocks[0] * row_bytes / 2**20:,.1f} MiB"
+        return f"one block of all, rows of {size} kept"
+    if block_size == "batch":
         return "one block a batch"
     held = 2 * block_size if blocks is None else min(2 * block_size, sum(blocks))
     if blocks is None:

@@ -1,4 +1,4 @@
-"""What the layers of models give on one batch: names, kinds, shapes, row widths, bytes."""
+"""What the layers of two sides give on one batch: names, kinds, shapes, row widths, bytes."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from torch import nn
-
-from hooksim.capture.layers import Selectors, layers_for_other
-from hooksim.capture.reader import LayerInfo, ModelReader, View
+from hooksim.capture.layers import Selectors
+from hooksim.capture.reader import LayerInfo
 from hooksim.capture.rows import as_rows
 from hooksim.capture.stream import stream
 from hooksim.cli.comparing import Inputs
 from hooksim.errors import Note
+from hooksim.sides import Side as Source
+from hooksim.sides import describe_side, read_by, views_of
 
 __all__ = ["Side", "as_data", "survey", "survey_inputs", "table"]
 
@@ -22,7 +22,7 @@ _COLUMNS = ("layer", "kind", "output shape", "row width", "bytes per 1,000 rows"
 
 @dataclass(frozen=True)
 class Side:
-    """The layers of one model, as one batch showed them.
+    """The layers of one side, as one batch showed them.
 
     Attributes:
         title: The model in words: its class alone where it is the only one.
@@ -50,36 +50,34 @@ class Side:
 
 
 def survey(
-    models: Sequence[nn.Module],
+    sources: Sequence[Source],
     loader: Iterable[Any],
     *,
     layers: Sequence[Selectors],
     rows: Sequence[Any],
     **reader_options: Any,
 ) -> list[Side]:
-    """Run models on the first batch of a loader and list their layers.
+    """Read the first batch of a loader and list the layers of each side.
 
     Args:
-        models: One or two models; the second takes the second half of a `PairedBatch`.
+        sources: One or two models or recordings; the second takes the second half of a
+            `PairedBatch`.
         loader: The batches, of which only the first is asked for.
-        layers: Selectors for each model.
-        rows: Row policy for each model.
+        layers: Selectors for each.
+        rows: Row policy for each.
         reader_options: `forward` and `device`, as for `hooksim.compare`.
 
     Returns:
-        One side for each model.
+        One side for each.
 
     Raises:
-        HooksimError: A selector or the batch does not fit a model.
+        HooksimError: A selector or the batch does not fit.
     """
-    labels = ("A", "B") if len(models) == 2 else ("",)
-    views = [
-        View(label, chosen, as_rows(policy))
-        for label, chosen, policy in zip(labels, layers, rows, strict=True)
-    ]
+    names = [("A", "a"), ("B", "b")] if len(sources) == 2 else [("", "a")]
+    views = views_of(sources, layers, [as_rows(policy) for policy in rows], names)
     readers = [
-        ModelReader(model, [view], side=view.label.lower() or "a", **reader_options)
-        for model, view in zip(models, views, strict=True)
+        read_by([source], [view], **reader_options).readers[0]
+        for source, view in zip(sources, views, strict=True)
     ]
     with ExitStack() as stack:
         for reader in readers:
@@ -87,13 +85,13 @@ def survey(
         slices = next(stream(readers, islice(loader, 1), lambda _joins_next: None))
     return [
         Side(
-            reader.titles[0] if reader.views[0].label else type(reader.model).__name__,
+            reader.titles[0] if view.label else describe_side(source)["model"],
             reader.layers(0),
             part.items,
             part.n,
             [_for_a_listing(note, reader.titles[0]) for note in reader.notes],
         )
-        for reader, part in zip(readers, slices, strict=True)
+        for source, view, reader, part in zip(sources, views, readers, slices, strict=True)
     ]
 
 
@@ -104,27 +102,25 @@ def _for_a_listing(note: Note, title: str) -> Note:
 
 
 def survey_inputs(inputs: Inputs, layers: Selectors = None) -> list[Side]:
-    """Run both models of a configuration on its first batch.
+    """Read the first batch of both sides of a configuration.
 
     Args:
         inputs: The loaded configuration.
-        layers: Selectors for both models instead of the configuration's.
+        layers: Selectors for both sides instead of the configuration's.
 
     Returns:
         Sides A and B.
 
     Raises:
-        HooksimError: A selector or the batch does not fit a model.
+        HooksimError: A selector or the batch does not fit.
     """
     options = inputs.options
-    chosen_a, chosen_b = options.get("layers_a"), options.get("layers_b")
-    if chosen_b is None and chosen_a is not None:
-        chosen_b = layers_for_other(chosen_a, inputs.model_b)
+    chosen = [options.get("layers_a"), options.get("layers_b")]
     rows = options.get("rows", "auto")
     return survey(
-        [inputs.model_a, inputs.model_b],
-        inputs.loader,
-        layers=[layers, layers] if layers is not None else [chosen_a, chosen_b],
+        [inputs.side_a, inputs.side_b],
+        inputs.batches(),
+        layers=chosen if layers is None else [layers, layers],
         rows=rows if isinstance(rows, tuple) else (rows, rows),
         **{key: options[key] for key in ("forward", "device") if key in options},
     )

@@ -21,7 +21,6 @@ def options(folder, *overrides):
 
 def test_the_keys_are_the_arguments_of_compare():
     arguments = set(inspect.signature(compare).parameters) - {"a", "b", "loader"}
-    arguments -= {"memory_budget"}  # of a later version
     assert set(Config.model_fields) == arguments | {"model_a", "model_b", "data", "output"}
 
 
@@ -81,7 +80,7 @@ def test_values(folder, override, key, expected):
         ("model_a=3", "model_a: expected a mapping such as {kind: transformers, path: ...}, got 3"),
         ("model_a={path: x}", "model_a.kind: missing; for example {kind: transformers, path: ...}"),
         ("data={kind: text, path: x.txt, tokenizer_b: {path: x}}", "data.tokenizer_b.kind: missing; for example {kind: transformers, path: ...}"),  # noqa: E501
-        ("memory_budget=3", "memory_budget: unknown key"),
+        ("memory_budget=-3", "memory_budget: expected at least 0, got -3"),
         ("on_nonfinite=drop", "on_nonfinite: expected 'error', got 'drop'"),
         ("layers_a=[]", "layers_a: expected a list that is not empty, got []"),
         ("layers_b='re:['", "layers_b: 're:[' is not a regular expression: unterminated character set at position 0"),  # noqa: E501
@@ -95,8 +94,8 @@ def test_values(folder, override, key, expected):
         ("measures=[]", "measures: expected a list that is not empty, got []"),
         ("rows={normalise: true}", "rows.normalise: unknown key, did you mean 'normalize'?"),
         ("rows=[cls, cls, cls]", "rows: expected a list of at most 2, got ['cls', 'cls', 'cls']"),
-        ("block_size=bach", "block_size: expected an integer, 'auto' or 'batch', got 'bach', did you mean 'batch'?"),  # noqa: E501
-        ("block_size=true", "block_size: expected an integer, 'auto' or 'batch', got True"),
+        ("block_size=bach", "block_size: expected an integer, 'auto', 'batch' or 'all', got 'bach', did you mean 'batch'?"),  # noqa: E501
+        ("block_size=true", "block_size: expected an integer, 'auto', 'batch' or 'all', got True"),
         ("layers_b=[a, 3]", "layers_b.1: expected a string, got 3"),
         ("pairs=same_names", "pairs: expected 'all' or 'same_name', got 'same_names', did you mean 'same_name'?"),  # noqa: E501
         ("max_samples=0", "max_samples: expected at least 1, got 0"),

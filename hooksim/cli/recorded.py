@@ -1,0 +1,100 @@
+"""Sides that need no model: recordings, and features that somebody else computed."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from hooksim.cli.arrays import read_npz
+from hooksim.errors import ConfigError, HooksimError, Note
+from hooksim.loading import MODEL_KINDS, load_model
+from hooksim.loading.wording import listed
+from hooksim.recording import Recording
+
+__all__ = ["SIDE_KINDS", "LoadedSide", "is_recorded", "load_side"]
+
+
+class LoadedSide(NamedTuple):
+    """What a spec describes, and what its reader should know of how it was loaded.
+
+    Attributes:
+        side: A model in evaluation mode, or a recording.
+        notes: For the log and the metadata.
+    """
+
+    side: nn.Module | Recording
+    notes: tuple[Note, ...] = ()
+
+
+def _recording(*, path: str) -> LoadedSide:
+    """Open what `hooksim.record` or `Recording.save` wrote.
+
+    Args:
+        path: The folder.
+    """
+    try:
+        return LoadedSide(Recording.load(path))
+    except ConfigError as error:
+        raise ConfigError(f"path: {error}") from error
+
+
+def _features(*, path: str, ids: str | None = None) -> LoadedSide:
+    """Take each array of an `.npz` file as a layer, one sample a row.
+
+    Args:
+        path: The file.
+        ids: Name of the array of sample ids, which is no layer.
+    """
+    held = read_npz(path)
+    if ids is not None and ids not in held:
+        raise ConfigError(f"ids: {path!r} has no array {ids!r}; it has {listed(held)}")
+    layers = {name: array for name, array in held.items() if name != ids}
+    if not layers:
+        raise ConfigError(f"path: {path!r} holds no arrays")
+    names = None if ids is None else [str(each) for each in held[ids].tolist()]
+    try:
+        return LoadedSide(Recording.from_tensors(layers, sample_ids=names))
+    except HooksimError as error:
+        raise ConfigError(f"path: {Path(path).name}: {error}") from error
+
+
+_RECORDED_KINDS: dict[str, Callable[..., LoadedSide]] = {
+    "recording": _recording,
+    "features": _features,
+}
+
+SIDE_KINDS: dict[str, Callable[..., Any]] = {**MODEL_KINDS, **_RECORDED_KINDS}
+"""One entry a kind of side: its keys are the parameters of the function."""
+
+
+def is_recorded(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a spec describes rows, so that no data is read for it.
+
+    Args:
+        spec: A checked spec.
+
+    Example:
+        >>> is_recorded({"kind": "recording", "path": "runs/a"})
+        True
+    """
+    return spec.get("kind") in _RECORDED_KINDS
+
+
+def load_side(spec: Mapping[str, Any]) -> LoadedSide:
+    """Load the model or the rows that a spec describes.
+
+    Args:
+        spec: A checked spec: `kind` and the keys of that kind.
+
+    Returns:
+        The side and notes.
+
+    Raises:
+        ConfigError: A file, array or factory that is not there; the message starts with its key.
+        MissingWeightsError: A checkpoint lacks weights.
+    """
+    keys = dict(spec)
+    if is_recorded(spec):
+        return _RECORDED_KINDS[keys.pop("kind")](**keys)
+    return LoadedSide(*load_model(spec))
