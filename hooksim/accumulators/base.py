@@ -325,11 +325,7 @@ def accumulate(
         NonFiniteError: A row holds NaN or infinity; the accumulators are as before.
     """
     sums = [accumulator.begin(block) for accumulator in accumulators]
-    for strip in block.strips():
-        for each in sums:
-            each.strip(strip)
-        if on_rows is not None:
-            on_rows(strip.stop, block.n)
+    _show_strips(block, sums, on_rows)
     wanted = [each.counts() for each in sums]
     bad, *found = read_counts([block.non_finite(), *(each for each in wanted if each is not None)])
     if any(bad):
@@ -337,6 +333,17 @@ def accumulate(
     numbers = iter(found)
     for accumulator, each, asked in zip(accumulators, sums, wanted, strict=True):
         accumulator._add(each.end([] if asked is None else next(numbers)))
+
+
+def _show_strips(
+    block: Block, sums: Sequence[BlockSums], on_rows: Callable[[int, int], None] | None
+) -> None:
+    """Walk over the strips; none is held any longer afterwards, when others may be made."""
+    for strip in block.strips():
+        for each in sums:
+            each.strip(strip)
+        if on_rows is not None:
+            on_rows(strip.stop, block.n)
 
 
 def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNames]) -> None:

@@ -7,7 +7,7 @@ of the k places, its value R the neighbour's rank in the target layer, `2 rank /
 import torch
 from torch import Tensor
 
-__all__ = ["PAIR_SUMS", "SOURCE_SUMS", "SourceEdges", "by_group"]
+__all__ = ["PAIR_SUMS", "SOURCE_SUMS", "SourceEdges", "by_group", "sample_sums"]
 
 PAIR_SUMS = ("p", "a_a", "a_c", "a_q", "c_q", "g_g", "g_w", "p_p", "p_n")
 SOURCE_SUMS = ("c_c", "w_w")
@@ -17,8 +17,7 @@ class SourceEdges:
     """All edges from one source layer of a block, prepared for any number of targets.
 
     Args:
-        columns: `(n, width)` int64, where each edge leads; all of `0 .. n - 1` in order if the
-            width is n.
+        columns: `(n, width)` int64, where each edge leads.
         weights: `(n, width)` float64, W of each edge.
         groups: `(n,)` sequence of each sample, from 0; None where samples are independent.
     """
@@ -29,7 +28,6 @@ class SourceEdges:
         self._weights = weights
         received = weights.new_zeros(len(weights)).index_add_(0, self._columns, weights.flatten())
         self._c = by_group(weights.sum(-1) + received, groups)
-        self._sizes = by_group(torch.ones_like(received), groups)
         self._back, self._mutual = _reverse_edges(columns)
         self._flat = weights.flatten()
         self._with_back = self._flat + self._flat[self._back] * self._mutual
@@ -52,23 +50,41 @@ class SourceEdges:
             row sums times the sequence's length.
         """
         products = (values * self._weights).flatten(1)
-        by_row = products.view(values.shape).sum(-1)
-        received = torch.zeros_like(by_row).index_add_(1, self._columns, products)
-        a = by_group(by_row + received, self._groups)
-        q = by_group(expected, self._groups)
-        sent = by_group(by_row, self._groups)
+        sent = products.view(values.shape).sum(-1)
+        received = torch.zeros_like(sent).index_add_(1, self._columns, products)
         back = products[:, self._back] * self._mutual
-        return {
-            "p": by_row.sum(-1),
-            "a_a": a.square().sum(-1),
-            "a_c": (a * self._c).sum(-1),
-            "a_q": (a * q).sum(-1),
-            "c_q": (self._c * q).sum(-1),
+        return sample_sums(sent, received, self._c, expected, self._groups) | {
             "g_g": (products * back.add_(products)).sum(-1),
             "g_w": (products * self._with_back).sum(-1),
-            "p_p": sent.square().sum(-1),
-            "p_n": (sent * self._sizes).sum(-1),
         }
+
+
+def sample_sums(
+    sent: Tensor, received: Tensor, c: Tensor, expected: Tensor, groups: Tensor | None
+) -> dict[str, Tensor]:
+    """Those of `PAIR_SUMS` that ask each sample only for what its edges add up to.
+
+    Args:
+        sent: `(targets, n)` row sums of P.
+        received: `(targets, n)` column sums of P.
+        c: `(n,)` row + column sums of W, by sequence already.
+        expected: `(targets, n)` q_v.
+        groups: `(n,)` sequence of each sample, from 0; None where samples are independent.
+
+    Returns:
+        `(targets,)` each: all but `g_g` and `g_w`.
+    """
+    a, q, by_row = (by_group(each, groups) for each in (sent + received, expected, sent))
+    sizes = by_group(torch.ones_like(c), groups)
+    return {
+        "p": sent.sum(-1),
+        "a_a": a.square().sum(-1),
+        "a_c": (a * c).sum(-1),
+        "a_q": (a * q).sum(-1),
+        "c_q": (c * q).sum(-1),
+        "p_p": by_row.square().sum(-1),
+        "p_n": (by_row * sizes).sum(-1),
+    }
 
 
 def by_group(values: Tensor, groups: Tensor | None) -> Tensor:
@@ -92,8 +108,6 @@ def _reverse_edges(columns: Tensor) -> tuple[Tensor, Tensor]:
     n, width = columns.shape
     rows = torch.arange(n, device=columns.device)[:, None]
     wanted = (columns * n + rows).flatten()
-    if width == n:
-        return wanted, torch.ones_like(wanted, dtype=torch.bool)
     ordered, order = (rows * n + columns).flatten().sort()
     places = torch.searchsorted(ordered, wanted).clamp_(max=n * width - 1)
     return order[places], ordered[places] == wanted

@@ -6,60 +6,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hooksim.accumulators.lookups import LookUp
 from hooksim.blocks.block import Strip, layer_index
-from hooksim.functional.ranks import Neighbours, mid_ranks, neighbours
+from hooksim.functional.ranks import Neighbours, neighbours, twice_mid_ranks
 
-__all__ = ["Direction", "Found", "LookUp", "NeighbourLists"]
-
-
-class Direction(NamedTuple):
-    """From which side's neighbours to which side's ranks.
-
-    Attributes:
-        source: Side whose neighbours are taken.
-        target: Side in which their ranks are looked up.
-        aligned: Only from each layer to the one at the same position.
-    """
-
-    source: int
-    target: int
-    aligned: bool
-
-
-class LookUp(NamedTuple):
-    """Which ranks to look up for one direction.
-
-    Attributes:
-        direction: The direction.
-        rows: Rows of the direction's sums.
-        sources: For each row the stored layer whose neighbours are taken.
-        targets: Stored layers in which they are looked up: all for each row or, if aligned, one
-            for each row.
-        first: Column of the direction's sums that the first target belongs to.
-    """
-
-    direction: Direction
-    rows: Sequence[int]
-    sources: Sequence[int]
-    targets: Sequence[int]
-    first: int = 0
+__all__ = ["Found", "ListWidths", "NeighbourLists"]
 
 
 class Found(NamedTuple):
     """What was looked up for one row.
 
     Attributes:
-        direction: The direction.
-        row: Row of the direction's sums.
-        columns: Columns of the direction's sums.
-        targets: Stored layers.
-        ranks: `(targets, n, width)` float64.
+        lookup: What the row belongs to.
+        row: Which of its rows.
+        ranks: `(targets, n, width)` int32: twice the mid-ranks, which are whole numbers.
     """
 
-    direction: Direction
+    lookup: LookUp
     row: int
-    columns: slice
-    targets: Sequence[int]
     ranks: Tensor
 
 
@@ -70,6 +34,7 @@ class NeighbourLists:
         layers: Stored layers of the strips that it will be given.
         sources: Those whose neighbours are taken.
         lookups: The ranks to look up of them.
+        n: Number of samples.
         k: Number of neighbours.
         width: Length of the lists: k, or more where samples tie for the last place.
         device: Where the strips are.
@@ -85,6 +50,7 @@ class NeighbourLists:
         sources: Sequence[int],
         lookups: Sequence[LookUp],
         *,
+        n: int,
         k: int,
         width: int,
         device: torch.device,
@@ -98,47 +64,70 @@ class NeighbourLists:
         self._sources = layer_index([place[source] for source in sources], device)
         self._targets = [layer_index([place[t] for t in each.targets], device) for each in lookups]
         self._rows = [layer_index([position[s] for s in each.sources], device) for each in lookups]
-        self._lists: list[Neighbours] = []  # a strip each
-        self._ranks: list[list[Tensor]] = [[] for _ in lookups]
+        shape = (len(sources), n, width)
+        self._columns = torch.empty(shape, dtype=torch.int64, device=device)
+        self._weights = torch.empty(shape, dtype=torch.float64, device=device)
+        self._ranks = [
+            torch.empty((*each.shape, n, width), dtype=torch.int32, device=device)
+            for each in lookups
+        ]
 
     def take(self, strip: Strip) -> None:
         """Find the neighbours of the strip's samples, and their ranks in all targets."""
         distances = strip.distances.of_layers(self._sources)
         near, counts = neighbours(distances, strip.ordered[self._sources], self._k, self._width)
         self.widest = torch.maximum(self.widest, counts.amax(-1))
-        self._lists.append(near)
-        for lookup, rows, targets, found in zip(
+        rows = slice(strip.start, strip.stop)
+        self._columns[:, rows] = near.columns
+        self._weights[:, rows] = near.weights
+        for lookup, of_lookup, targets, ranks in zip(
             self._lookups, self._rows, self._targets, self._ranks, strict=True
         ):
-            found.append(_look_up(strip, near.columns[rows], targets, lookup.direction.aligned))
+            asked = near.columns[of_lookup]
+            ranks[:, :, rows] = _look_up(strip, asked, targets, lookup.direction.aligned)
 
     def of_sources(self) -> Iterator[tuple[int, Neighbours, list[Found]]]:
         """Each source with its lists `(n, width)` and all that was looked up for it."""
-        columns = torch.cat([near.columns for near in self._lists], 1)
-        weights = torch.cat([near.weights for near in self._lists], 1)
-        ranks = [torch.cat(found, 2) for found in self._ranks]
-        for position, source in enumerate(self.sources):
-            found = [
-                self._found(lookup, index, each[index])
-                for lookup, each in zip(self._lookups, ranks, strict=True)
-                for index, wanted in enumerate(lookup.sources)
-                if wanted == source
-            ]
-            yield source, Neighbours(columns[position], weights[position]), found
+        found: dict[int, list[Found]] = {source: [] for source in self.sources}
+        for lookup, ranks in zip(self._lookups, self._ranks, strict=True):
+            for row, source in enumerate(lookup.sources):
+                found[source].append(Found(lookup, row, ranks[row]))
+        for position, (source, each) in enumerate(found.items()):
+            yield source, Neighbours(self._columns[position], self._weights[position]), each
 
-    @staticmethod
-    def _found(lookup: LookUp, index: int, ranks: Tensor) -> Found:
-        targets = [lookup.targets[index]] if lookup.direction.aligned else lookup.targets
-        columns = slice(lookup.first, lookup.first + len(targets))
-        return Found(lookup.direction, lookup.rows[index], columns, targets, ranks)
+
+class ListWidths:
+    """Takes strips for the widths that some layers' lists would need, without any lists.
+
+    Args:
+        sources: Stored layers of the strips, by position.
+        k: Number of neighbours.
+        device: Where the strips are.
+
+    Attributes:
+        sources: Stored layers.
+        widest: `(sources,)` int64, as of `NeighbourLists`.
+    """
+
+    def __init__(self, sources: Sequence[int], *, k: int, device: torch.device) -> None:
+        self.sources = list(sources)
+        self.widest = torch.zeros(len(sources), dtype=torch.int64, device=device)
+        self._k = k
+        self._sources = layer_index(self.sources, device)
+
+    def take(self, strip: Strip) -> None:
+        """Count the samples that would be listed for each of the strip's."""
+        distances = strip.distances.of_layers(self._sources)
+        _, counts = neighbours(distances, strip.ordered[self._sources], self._k)
+        self.widest = torch.maximum(self.widest, counts.amax(-1))
 
 
 def _look_up(strip: Strip, columns: Tensor, targets: slice | Tensor, aligned: bool) -> Tensor:
-    """Mid-ranks of columns (rows, m, width) in the targets, (rows, targets, m, width)."""
+    """Twice the mid-ranks of columns (rows, m, width) in the targets, (rows, targets, m, width)."""
     distances, ordered = strip.distances.of_layers(targets), strip.ordered[targets]
     if aligned:
-        return mid_ranks(distances, ordered, columns)[:, None]
+        return twice_mid_ranks(distances, ordered, columns)[:, None]
     rows, m, width = columns.shape
     asked = columns.transpose(0, 1).reshape(m, rows * width).expand(len(ordered), -1, -1)
-    ranks = mid_ranks(distances, ordered, asked).view(len(ordered), m, rows, width)
+    ranks = twice_mid_ranks(distances, ordered, asked).view(len(ordered), m, rows, width)
     return ranks.permute(2, 0, 1, 3)

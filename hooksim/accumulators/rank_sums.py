@@ -1,6 +1,7 @@
 """One block's sums for Information Imbalance: lists, ties, edges, in bounded memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -9,23 +10,26 @@ from torch import Tensor
 
 from hooksim.accumulators.base import BlockSums
 from hooksim.accumulators.edges import PAIR_SUMS, SOURCE_SUMS, SourceEdges, by_group
-from hooksim.accumulators.neighbour_lists import Direction, LookUp, NeighbourLists
+from hooksim.accumulators.lookups import Direction, LookUp, restricted, whole
+from hooksim.accumulators.neighbour_lists import ListWidths, NeighbourLists
+from hooksim.accumulators.rank_walks import listed_walks, streamed_walks
+from hooksim.accumulators.streamed_edges import StreamedEdges
 from hooksim.blocks.block import Block, Strip, layer_index
-from hooksim.functional.ranks import Distances, all_mid_ranks, list_width
+from hooksim.functional.ranks import Distances, all_mid_ranks
 
 __all__ = ["RankSums"]
 
 _SAMPLED_ROWS = 128  # rows that the mean rank of a sample as target is taken over
-_LOOKUP_ELEMENTS = 1 << 22  # ranks that one source's ties may ask for at a time
-_WALK_ELEMENTS = 1 << 24  # the same for all sources of one walk over the strips
+_PART_ELEMENTS = 1 << 21  # values of edges that are summed at a time
 
 
 class RankSums(BlockSums):
     """The neighbour edges of one block's samples, summed.
 
-    Lists of k neighbours are enough for layers without ties at the k-th place. Which have some is
-    known when all strips are taken; those layers' strips are then walked over once more, with
-    longer lists.
+    Where the lists of k neighbours fit the memory, they are enough for layers without ties at the
+    k-th place. Which have some is known when all strips are taken; those layers' strips are then
+    walked over once more, with longer lists, or without any where those would be too long. What
+    does not fit at the same time costs further walks.
 
     Args:
         block: The block.
@@ -36,52 +40,116 @@ class RankSums(BlockSums):
     def __init__(self, block: Block, directions: Sequence[Direction], k: int) -> None:
         self._block = block
         self._k = k
-        self._lookups = [_whole(block, direction) for direction in directions]
+        self._lookups = [whole(block, direction) for direction in directions]
         sources = sorted({source for lookup in self._lookups for source in lookup.sources})
-        self._lists = NeighbourLists(
-            range(len(block.grams)), sources, self._lookups, k=k, width=k, device=block.device
-        )
         self._sampled = torch.tensor(_sampled_rows(block.n), device=block.device)
         self._excess = torch.zeros_like(block.norms, dtype=torch.float64)
         self._sums = {
-            lookup.direction: {name: self._excess.new_zeros(_shape(lookup)) for name in PAIR_SUMS}
+            lookup.direction: {name: self._excess.new_zeros(lookup.shape) for name in PAIR_SUMS}
             for lookup in self._lookups
         }
         self._own = {name: self._excess.new_zeros(len(block.grams)) for name in SOURCE_SUMS}
+        layers = range(len(block.grams))
+        self._counted: list[NeighbourLists | ListWidths] = []
+        self._streamed: list[StreamedEdges] = []
+        self._walks: list[list[LookUp]] = []  # without lists, known to be needed after the first
+        first, *later = listed_walks(self._lookups, dict.fromkeys(sources, k), block.n) or [[]]
+        if len(sources) == len(first) + sum(map(len, later)):
+            self._counted += self._lists(layers, dict.fromkeys(first, k))
+            self._counted += [ListWidths(each, k=k, device=block.device) for each in later]
+        else:
+            now, *self._walks = streamed_walks(self._lookups, sources, block.n)
+            self._streamed = [self._without_lists(layers, now)]
 
     def strip(self, strip: Strip) -> None:
         """Find the neighbours of the strip's samples and their ranks."""
-        self._lists.take(strip)
         self._excess += self._targets_excess(strip)
+        for counted in self._counted:
+            counted.take(strip)
+        for streamed in self._streamed:
+            streamed.take(strip)
 
-    def counts(self) -> Tensor:
-        """For each source how long its lists must be: k where nothing ties."""
-        return self._lists.widest
+    def counts(self) -> Tensor | None:
+        """For each source with lists how long they must be: k where nothing ties."""
+        found = [each.widest for each in self._counted]
+        return torch.cat(found) if found else None
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
-        width = dict(zip(self._lists.sources, counts, strict=True))
-        wide = {source: count for source, count in width.items() if count > self._k}
         others = torch.full_like(self._excess[0], len(self._sampled))
         others[self._sampled] -= 1  # a sample is no target of itself
         self._expected = self._excess * (self._k / others)
-        self._fold(self._lists, wide)
-        for lookups in _walks(self._lookups, wide, self._block.n):
-            layers = sorted({s for each in lookups for s in (*each.sources, *each.targets)})
-            lists = [self._wide_lists(layers, s, lookups, wide[s]) for s in wide if s in layers]
-            for strip in self._block.strips(layers):
-                for each in lists:
-                    each.take(strip)
-            for each in lists:
-                self._fold(each, {})
+        left = self._fold_first_walk(counts)
+        lists = listed_walks(self._lookups, left, self._block.n)
+        rest = left.keys() - {source for walk in lists for source in walk}
+        self._walks += streamed_walks(self._lookups, rest, self._block.n)
+        for listed, unlisted in zip_longest(lists, self._walks):
+            self._walk({source: left[source] for source in listed or ()}, unlisted or [])
         return self._state()
 
-    def _wide_lists(
-        self, layers: Sequence[int], source: int, lookups: Sequence[LookUp], width: int
-    ) -> NeighbourLists:
-        own = [lookup for lookup in lookups if lookup.sources[0] == source]
-        device = self._block.device
-        return NeighbourLists(layers, [source], own, k=self._k, width=width, device=device)
+    def _fold_first_walk(self, counts: Sequence[int]) -> dict[int, int]:
+        """Add what the first walk found, and forget it, for its memory is needed again.
+
+        Args:
+            counts: How long the lists of the counted sources must be.
+
+        Returns:
+            The width of the lists that are still to be made.
+        """
+        sources = [source for each in self._counted for source in each.sources]
+        left = dict(zip(sources, counts, strict=True))
+        for counted in self._counted:
+            if isinstance(counted, NeighbourLists):
+                done = {source for source in counted.sources if left[source] == self._k}
+                self._fold_lists(counted, done)
+                left = {source: width for source, width in left.items() if source not in done}
+        for streamed in self._streamed:
+            self._fold_streamed(streamed)
+        self._counted, self._streamed = [], []
+        return left
+
+    def _walk(self, widths: Mapping[int, int], unlisted: Sequence[LookUp]) -> None:
+        """Walk over the strips again, with lists of some sources, without for some look-ups."""
+        lookups = [*restricted(self._lookups, widths), *unlisted]
+        layers = sorted({layer for each in lookups for layer in (*each.sources, *each.targets)})
+        lists = self._lists(layers, widths)
+        streamed = [self._without_lists(layers, unlisted)] if unlisted else []
+        self._show(layers, [*lists, *streamed])
+        for listed in lists:
+            self._fold_lists(listed, listed.sources)
+        for each in streamed:
+            self._fold_streamed(each)
+
+    def _show(
+        self, layers: Sequence[int], takers: Sequence[NeighbourLists | StreamedEdges]
+    ) -> None:
+        """Walk over the strips of some layers; no strip is held any longer afterwards."""
+        for strip in self._block.strips(layers):
+            for each in takers:
+                each.take(strip)
+
+    def _lists(self, layers: Sequence[int], widths: Mapping[int, int]) -> list[NeighbourLists]:
+        """Lists of some sources, those of one length together, to be filled."""
+        n, device = self._block.n, self._block.device
+        sources: dict[int, list[int]] = {}
+        for source, width in sorted(widths.items()):
+            sources.setdefault(width, []).append(source)
+        return [
+            NeighbourLists(
+                layers,
+                each,
+                restricted(self._lookups, each),
+                n=n,
+                k=self._k,
+                width=width,
+                device=device,
+            )
+            for width, each in sources.items()
+        ]
+
+    def _without_lists(self, layers: Sequence[int], lookups: Sequence[LookUp]) -> StreamedEdges:
+        n, device = self._block.n, self._block.device
+        return StreamedEdges(layers, lookups, n=n, k=self._k, device=device)
 
     def _targets_excess(self, strip: Strip) -> Tensor:
         """Each sample's excess over 1 as a target, summed over sampled rows, (layers, n)."""
@@ -95,24 +163,39 @@ class RankSums(BlockSums):
         excess = all_mid_ranks(picked) * (2 / self._block.n) - 1
         return excess.masked_fill_(picked.values.isinf(), 0.0).sum(1)
 
-    def _fold(self, lists: NeighbourLists, skip: Mapping[int, int]) -> None:
-        """Add the edges of all sources but some to the block's sums."""
+    def _fold_lists(self, lists: NeighbourLists, sources: Collection[int]) -> None:
+        """Add the edges of some sources to the block's sums."""
+        n = self._block.n
         for source, near, found in lists.of_sources():
-            if source in skip or not found:
+            if source not in sources:
                 continue
             edges = SourceEdges(near.columns, near.weights, self._block.groups)
             for name, value in edges.own_sums().items():
                 self._own[name][source] = value
-            values = torch.cat([each.ranks for each in found]) * (2 / self._block.n)
-            targets = [target for each in found for target in each.targets]
-            expected = self._expected[layer_index(targets, self._block.device)]
-            sums = edges.pair_sums(values, expected)
-            begin = 0
-            for each in found:
-                part = slice(begin, begin + len(each.targets))
-                begin = part.stop
-                for name in PAIR_SUMS:
-                    self._sums[each.direction][name][each.row, each.columns] = sums[name][part]
+            step = max(1, _PART_ELEMENTS // near.columns.numel())
+            for lookup, row, ranks in found:
+                which = layer_index(lookup.of_row(row), self._block.device)
+                expected = self._expected[which]
+                for first in range(0, len(ranks), step):
+                    part = slice(first, first + step)
+                    values = ranks[part].to(expected.dtype) / n
+                    self._put(lookup, row, edges.pair_sums(values, expected[part]), part)
+
+    def _fold_streamed(self, edges: StreamedEdges) -> None:
+        """Add the edges of sources without lists to the block's sums."""
+        where = layer_index(edges.sources, self._block.device)
+        for name, value in edges.own_sums(self._block.groups).items():
+            self._own[name][where] = value
+        for lookup, row, sums in edges.pair_sums(self._expected, self._block.groups):
+            self._put(lookup, row, sums)
+
+    def _put(
+        self, lookup: LookUp, row: int, sums: Mapping[str, Tensor], part: slice = slice(None)
+    ) -> None:
+        """Put the sums of one row, or of a part of its targets, in their place."""
+        for name in PAIR_SUMS:
+            cells = self._sums[lookup.direction][name]
+            cells[lookup.rows[row], lookup.columns()][part] = sums[name]
 
     def _state(self) -> TensorDict:
         """The block's sums, for layers instead of stored layers."""
@@ -148,49 +231,3 @@ def _sampled_rows(n: int) -> list[int]:
     if n <= _SAMPLED_ROWS:
         return list(range(n))
     return [n * m // _SAMPLED_ROWS for m in range(_SAMPLED_ROWS)]
-
-
-def _whole(block: Block, direction: Direction) -> LookUp:
-    """All ranks of a direction; if aligned, a row for each layer, else for each stored one."""
-    if direction.aligned:
-        sources, targets = block.stored(direction.source), block.stored(direction.target)
-    else:
-        sources = list(block.sides[direction.source])
-        targets = list(block.sides[direction.target])
-    return LookUp(direction, range(len(sources)), sources, targets)
-
-
-def _shape(lookup: LookUp) -> tuple[int, int]:
-    return len(lookup.rows), 1 if lookup.direction.aligned else len(lookup.targets)
-
-
-def _walks(lookups: Sequence[LookUp], wide: Mapping[int, int], n: int) -> Iterator[list[LookUp]]:
-    """The look-ups of layers with ties, cut so that each walk over the strips fits the budget."""
-    walk: list[LookUp] = []
-    elements = 0
-    for lookup, index, targets, first in _cut(lookups, wide, n):
-        source = lookup.sources[index]
-        size = n * list_width(n, wide[source]) * len(targets)
-        if walk and elements + size > _WALK_ELEMENTS:
-            yield walk
-            walk, elements = [], 0
-        walk.append(LookUp(lookup.direction, [lookup.rows[index]], [source], targets, first))
-        elements += size
-    if walk:
-        yield walk
-
-
-def _cut(
-    lookups: Sequence[LookUp], wide: Mapping[int, int], n: int
-) -> Iterator[tuple[LookUp, int, Sequence[int], int]]:
-    """Each row with ties: its look-up, its index there, and its targets part by part."""
-    for lookup in lookups:
-        for index, source in enumerate(lookup.sources):
-            if source not in wide:
-                continue
-            if lookup.direction.aligned:
-                yield lookup, index, [lookup.targets[index]], 0
-                continue
-            step = max(1, _LOOKUP_ELEMENTS // (n * list_width(n, wide[source])))
-            for first in range(0, len(lookup.targets), step):
-                yield lookup, index, lookup.targets[first : first + step], first

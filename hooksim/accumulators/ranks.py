@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from hooksim.accumulators.base import Accumulator, Estimate, SidePair
-from hooksim.accumulators.neighbour_lists import Direction
+from hooksim.accumulators.lookups import Direction
 from hooksim.accumulators.rank_sums import RankSums
 from hooksim.blocks.block import Block
 from hooksim.functional.information_imbalance import check_neighbours
@@ -27,6 +27,9 @@ class RankAccumulator(Accumulator):
     """Information Imbalance of every pair of layers, both ways, with standard errors.
 
     The value depends on the number of samples of a block, among which neighbours are looked for.
+    Memory is bounded for any k and any ties. It costs an approximation in blocks of more than
+    2048 samples, for layers whose samples have very many neighbours: part of the standard error,
+    never of the value, is then that of 1024 samples, which as a rule changes it by less than 1 %.
 
     State:
         n: `()` samples. n_n: `()` sum of squared sequence lengths. sources.S.{c_c, w_w} and

@@ -11,18 +11,21 @@ from torch import Tensor
 __all__ = [
     "Distances",
     "Neighbours",
+    "Reach",
     "all_mid_ranks",
-    "list_width",
     "mid_ranks",
     "minkowski_distances",
     "neighbours",
     "order_rows",
+    "reach",
     "sort_rows",
     "squared_distances",
+    "twice_all_mid_ranks",
+    "twice_mid_ranks",
 ]
 
 _TIE_EPS = 256 * torch.finfo(torch.float64).eps  # a float64 Gram of duplicates is off by up to 55
-_DENSE_FROM = 8  # lists longer than n / 8 hold every column: no selection, no index
+_LONG_FROM = 8  # lists longer than n / 8 hold every column: no selection, no index
 
 
 class Distances(NamedTuple):
@@ -43,6 +46,11 @@ class Distances(NamedTuple):
         norms = self.row_norms, self.column_norms
         rows, columns = (None if part is None else part[which] for part in norms)
         return Distances(self.values[which], rows, columns)
+
+    def of_rows(self, which: slice | Tensor) -> "Distances":
+        """The distances from some samples, along the last axis but one."""
+        rows = None if self.row_norms is None else self.row_norms[..., which]
+        return Distances(self.values[..., which, :], rows, self.column_norms)
 
     def tolerance(self, columns: Tensor) -> Tensor:
         """Below which difference a distance counts as equal to that of the given columns.
@@ -71,6 +79,38 @@ class Neighbours(NamedTuple):
 
     columns: Tensor
     weights: Tensor
+
+
+class Reach(NamedTuple):
+    """How far the k nearest of each sample reach, each `(..., m)` float64.
+
+    Attributes:
+        inner: Distance below which another sample is one of the k nearest.
+        outer: Distance up to which it ties with the k-th nearest.
+        places: How many of the k places are left to those that tie.
+        tied: How many tie for them.
+    """
+
+    inner: Tensor
+    outer: Tensor
+    places: Tensor
+    tied: Tensor
+
+    def shares(self, values: Tensor, axis: int = -1) -> Tensor:
+        """What each distance gets of the k places, as a whole number: its weight times `tied`.
+
+        Args:
+            values: `(..., m, q)` distances.
+            axis: Along which there is one sample whose reach counts; -1 where each row of
+                `values` belongs to a sample, -2 where each column does.
+
+        Returns:
+            `(..., m, q)` float64: `tied` for a neighbour, `places` for one of several that tie
+            for the last places, else 0.
+        """
+        inner, outer, places, tied = (part.unsqueeze(axis) for part in self)
+        nearer, near = (values < inner).to(tied.dtype), (values <= outer).to(tied.dtype)
+        return nearer.mul_(tied - places).addcmul_(near, places)  # twice as fast as torch.where
 
 
 def squared_distances(kernel: Tensor, norms: Tensor, start: int = 0) -> Distances:
@@ -145,9 +185,21 @@ def _on_all_cores(work: Callable[..., None], *tensors: Tensor) -> None:
         list(pool.map(lambda part: work(*(table[part] for table in tables)), parts))
 
 
-def list_width(n: int, width: int) -> int:
-    """The length that neighbour lists of at least `width` get: all n, in order, if it is long."""
-    return n if width * _DENSE_FROM > n else width
+def reach(distances: Distances, ordered: Tensor, last: Tensor, k: int) -> Reach:
+    """How far the k nearest of each sample reach.
+
+    Args:
+        distances: `m` rows of distances to `n` samples.
+        ordered: `(..., m, n)`, their values ascending.
+        last: `(..., m, 1)` int64, the k-th nearest sample, or one of those that tie for it.
+        k: Number of neighbours, at most n - 1.
+    """
+    value, tolerance = ordered[..., k - 1 : k], distances.tolerance(last)
+    inner, outer = value - tolerance, value + tolerance
+    closer = torch.searchsorted(ordered, inner)
+    up_to = torch.searchsorted(ordered, outer, right=True)
+    places, tied = (k - closer).to(value.dtype), (up_to - closer).to(value.dtype)
+    return Reach(*(part[..., 0] for part in (inner, outer, places, tied)))
 
 
 def neighbours(
@@ -169,19 +221,14 @@ def neighbours(
     values = distances.values
     n = values.shape[-1]
     nearest, columns = values.topk(k, dim=-1, largest=False)
-    last, last_column = nearest[..., k - 1 :], columns[..., k - 1 :]
-    tolerance = distances.tolerance(last_column)
-    counts = torch.searchsorted(ordered, last + tolerance, right=True)[..., 0]
+    extent = reach(distances, ordered, columns[..., k - 1 :], k)
     if width is not None and width > k:
-        if list_width(n, width) == n:
+        if width * _LONG_FROM > n:
             nearest, columns = values, torch.arange(n, device=values.device).expand(values.shape)
         else:
             nearest, columns = values.topk(width, dim=-1, largest=False)
-    closer = nearest < last - tolerance
-    tied = (nearest <= last + tolerance) & ~closer
-    places = k - closer.sum(-1, keepdim=True, dtype=torch.float64)
-    share = places / tied.sum(-1, keepdim=True, dtype=torch.float64)
-    return Neighbours(columns, closer + tied * share), counts
+    weights = extent.shares(nearest) / extent.tied[..., None]
+    return Neighbours(columns, weights), (k - extent.places + extent.tied).to(torch.int64)
 
 
 def mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:
@@ -195,19 +242,19 @@ def mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:
     Returns:
         `(..., m, q)` float64: `#{d < d_ij} + (t + 1) / 2`, t the number at the same distance.
     """
+    return twice_mid_ranks(distances, ordered, columns).to(torch.float64) / 2
+
+
+def twice_mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:
+    """Twice what `mid_ranks` gives, which is a whole number, `(..., m, q)` int64."""
     asked = distances.values.gather(-1, columns)
     tolerance = distances.tolerance(columns)
     below = torch.searchsorted(ordered, asked - tolerance)
-    up_to = torch.searchsorted(ordered, asked + tolerance, right=True)
-    return (below + up_to + 1).to(torch.float64) / 2
+    return below + torch.searchsorted(ordered, asked + tolerance, right=True) + 1
 
 
 def all_mid_ranks(distances: Distances) -> Tensor:
     """The rank of every sample, like `mid_ranks` of all columns, by one sort of each row.
-
-    Distances tie where each differs from the next one by no more than its tolerance. Only a chain
-    of distances that lie closer than rounding error without being equal is ranked otherwise than
-    `mid_ranks` would.
 
     Args:
         distances: `m` rows of distances to `n` samples.
@@ -216,12 +263,32 @@ def all_mid_ranks(distances: Distances) -> Tensor:
         `(..., m, n)` float64; n for a sample's own place.
     """
     order = order_rows(distances.values)
-    ordered = distances.values.gather(-1, order)
+    return twice_all_mid_ranks(distances, order, distances.values.gather(-1, order)) / 2
+
+
+def twice_all_mid_ranks(distances: Distances, order: Tensor, ordered: Tensor) -> Tensor:
+    """Twice what `all_mid_ranks` gives, in whole numbers.
+
+    Distances tie where each differs from the next one by no more than its tolerance. Only a chain
+    of distances that lie closer than rounding error without being equal is ranked otherwise than
+    `mid_ranks` would.
+
+    Args:
+        distances: `m` rows of distances to `n` samples.
+        order: `(..., m, n)` int64, the columns of each row by ascending distance.
+        ordered: `(..., m, n)`, the distances in that order.
+
+    Returns:
+        `(..., m, n)` float64; 2n for a sample's own place.
+    """
+    n = order.shape[-1]
     apart = ordered.diff(dim=-1) > distances.tolerance(order)[..., 1:]
     edge = torch.ones_like(apart[..., :1])
-    places = torch.arange(1, order.shape[-1] + 1, device=order.device)
-    first = torch.where(torch.cat([edge, apart], -1), places, 0).cummax(-1).values
-    last = torch.where(torch.cat([apart, edge], -1), places, places[-1])
+    places = torch.arange(1, n + 1, device=order.device, dtype=torch.int32)
+    # Sums and products instead of torch.where, which takes four times as long here.
+    begins, ends = torch.cat([edge, apart], -1), torch.cat([apart, edge], -1)
+    first = begins.to(places.dtype).mul_(places).cummax(-1).values
+    last = (~ends).to(places.dtype).mul_(n).add_(places)
     last = last.flip(-1).cummin(-1).values.flip(-1)
-    ranks = torch.empty_like(distances.values)
-    return ranks.scatter_(-1, order, (first + last).to(ranks.dtype) / 2)
+    ranks = torch.empty_like(ordered)
+    return ranks.scatter_(-1, order, (first + last).to(ranks.dtype))

@@ -201,20 +201,6 @@ def test_ties_in_many_layers_cost_one_more_walk(monkeypatch):
         assert (values[0, 1].item(), stderr[0, 1].item()) == pytest.approx(tuple(truth), abs=1e-6)
 
 
-def test_a_constant_layer_takes_its_targets_part_by_part(monkeypatch):
-    monkeypatch.setattr("hooksim.accumulators.rank_sums._LOOKUP_ELEMENTS", 2 * 30 * 30)
-    monkeypatch.setattr("hooksim.accumulators.rank_sums._WALK_ELEMENTS", 3 * 30 * 30)
-    constant, others = torch.ones(30, 2), [torch.randn(30, 3) for _ in range(5)]
-    a_to_b, b_to_a = RankAccumulator().update([constant], others).compute()
-    for index, rows in enumerate(others):
-        expected = reference.block_information_imbalance([(constant, rows)])
-        got = [
-            (each.values[0, index].item(), each.stderr[0, index].item())
-            for each in (a_to_b, b_to_a)
-        ]
-        assert got == [pytest.approx(tuple(each), abs=1e-6) for each in expected]
-
-
 def test_states_that_do_not_fit_are_refused():
     a, b = make_blocks(20)[0]
     accumulator = GramAccumulator().update(a, b)

@@ -30,10 +30,20 @@ def meta_rows(n: int, widths: list[int]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("kind", [GramAccumulator, RankAccumulator, OrderAccumulator])
 @pytest.mark.parametrize("n", [40, 600])
 def test_a_block_runs_on_the_meta_device(kind, n, without_host_reads):
-    accumulator = kind()
+    on_the_meta_device(kind(), n)
+    assert len(without_host_reads) == 2
+
+
+@pytest.mark.parametrize("n", [40, 2100])
+def test_a_block_with_many_neighbours_runs_on_the_meta_device(n, without_host_reads):
+    on_the_meta_device(RankAccumulator(n // 2), n)
+    assert without_host_reads == [[3], [3]]  # finite or not, and no list lengths
+
+
+def on_the_meta_device(accumulator, n: int) -> None:
+    """Two blocks, whose sums must be there too."""
     for _ in range(2):
         accumulator.update(meta_rows(n, [3, 5]), meta_rows(n, [4]))
-    assert len(without_host_reads) == 2
     state = accumulator.state_dict()
     sums = {key: value for key, value in state.items() if key != "options"}
     assert sums and all(value.device.type == "meta" for value in sums.values())

@@ -7,11 +7,15 @@ import torch
 from hooksim.functional.gram import centre
 from hooksim.functional.ranks import (
     Distances,
+    all_mid_ranks,
     mid_ranks,
     minkowski_distances,
     neighbours,
+    order_rows,
+    reach,
     sort_rows,
     squared_distances,
+    twice_mid_ranks,
 )
 from tests import reference
 from tests.datasets import CASES
@@ -19,7 +23,9 @@ from tests.datasets import CASES
 
 def distances_of(x: torch.Tensor, start: int = 0, stop: int | None = None) -> Distances:
     rows = centre(x).rows
-    return squared_distances(rows[start:stop] @ rows.T, torch.linalg.vecdot(rows, rows), start)
+    return squared_distances(
+        rows[..., start:stop, :] @ rows.mT, torch.linalg.vecdot(rows, rows), start
+    )
 
 
 def dense_weights(distances: Distances, k: int) -> torch.Tensor:
@@ -50,6 +56,55 @@ def test_mid_ranks_of_every_pair(name):
         got = mid_ranks(distances, sort_rows(distances.values), columns).numpy()
         np.fill_diagonal(got, 0)
         np.testing.assert_allclose(got, reference.mid_ranks(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_sort_ranks_all_samples_alike(name):
+    for x in CASES[name]():
+        distances = distances_of(x)
+        columns = torch.arange(len(x)).expand(len(x), len(x))
+        expected = mid_ranks(distances, sort_rows(distances.values), columns)
+        assert torch.equal(all_mid_ranks(distances), expected)
+        assert torch.equal(all_mid_ranks(distances).diagonal(), torch.full((len(x),), 1.0 * len(x)))
+
+
+def test_twice_a_mid_rank_is_a_whole_number():
+    distances = distances_of(torch.tensor([[0.0], [1.0], [-1.0], [3.0]]))
+    columns = torch.arange(4).expand(4, 4)
+    ranks = twice_mid_ranks(distances, sort_rows(distances.values), columns)
+    assert ranks.dtype == torch.int64
+    assert ranks[0].tolist() == [8, 3, 3, 6]
+
+
+@pytest.mark.parametrize("k", [1, 5, 150])
+@pytest.mark.parametrize("name", ["three-valued", "duplicated rows", "offset 1000"])
+def test_shares_of_all_samples(name, k):
+    """Weights without lists, from the side of the source and from that of the neighbour."""
+    for x in CASES[name]():
+        distances = distances_of(x)
+        order = order_rows(distances.values)
+        ordered = distances.values.gather(-1, order)
+        extent = reach(distances, ordered, order[:, k - 1 : k], k)
+        shares = extent.shares(distances.values)
+        assert torch.equal(shares, shares.round())
+        expected = reference.neighbour_weights(x, k=k)
+        weights = (shares / extent.tied[:, None]).numpy()
+        np.testing.assert_allclose(weights, expected, atol=1e-12)
+        # Row j of the distances as column j of a symmetric matrix: the reach of j counts.
+        back = extent.shares(distances.values, axis=-2) / extent.tied
+        np.testing.assert_allclose(back.numpy(), expected.T, atol=1e-12)
+
+
+def test_rows_and_layers_of_distances():
+    x = torch.randn(3, 9, 2, dtype=torch.float64)
+    whole = distances_of(x)
+    for plain in (False, True):
+        distances = Distances(whole.values, None, None) if plain else whole
+        part = distances.of_layers(slice(1, 3)).of_rows(slice(2, 5))
+        columns = torch.arange(9).expand(2, 3, 9)
+        every = torch.arange(9).expand(3, 9, 9)
+        assert torch.equal(part.values, whole.values[1:3, 2:5])
+        assert torch.equal(part.tolerance(columns), distances.tolerance(every)[1:3, 2:5])
 
 
 def test_strips_are_rows_of_the_whole():
