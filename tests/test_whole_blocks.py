@@ -1,5 +1,6 @@
 """`block_size="all"` from outside: one block of every sample, wherever rows and Grams live."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -105,3 +106,42 @@ def test_sorted_samples_do_not_mislead_one_block():
     in_order = compared(a, b, list(ordered.split(64)))
     torch.testing.assert_close(in_order["cka"].values, shuffled["cka"].values, rtol=0, atol=1e-6)
     assert not in_order.metadata["warnings"]
+
+
+def dense_imbalance(x: torch.Tensor, y: torch.Tensor) -> float:
+    """By whole matrices of distances, float64, for rows at different distances."""
+    squares = []
+    for rows in (x.double().numpy(), y.double().numpy()):
+        centred = rows - rows.mean(0)
+        norms = (centred**2).sum(1)
+        distances = norms[:, None] + norms - 2 * centred @ centred.T
+        np.fill_diagonal(distances, np.inf)
+        squares.append(distances)
+    nearest = squares[0].argmin(1)
+    own = squares[1][np.arange(len(x)), nearest][:, None]
+    return float((2 * (squares[1] <= own).sum(1) / len(x)).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory_budget", [None, 100 << 20])
+def test_three_thousand_samples_equal_the_dense_computation(memory_budget):
+    generator = torch.Generator().manual_seed(5)
+    signal = torch.randn(3000, 8, generator=generator)
+    sides = [
+        {
+            name: signal @ torch.randn(8, width, generator=generator)
+            + noise * torch.randn(3000, width, generator=generator)
+            for name, width, noise in (("narrow", 16, 0.3), ("wide", 256, 3.0))
+        }
+        for _ in range(2)
+    ]
+    recordings = map(hooksim.Recording.from_tensors, sides)
+    result = compared(*recordings, memory_budget=memory_budget)
+    for i, x in enumerate(sides[0].values()):
+        for j, y in enumerate(sides[1].values()):
+            for key, expected in (
+                ("cka", reference.cka(x, y)),
+                ("information_imbalance_a_to_b", dense_imbalance(x, y)),
+                ("information_imbalance_b_to_a", dense_imbalance(y, x)),
+            ):
+                assert result[key].values[i, j].item() == pytest.approx(expected, abs=1e-7)
