@@ -292,7 +292,7 @@ class TestWarnings:
         data[7] *= 300
         result = compare(same(), same(), data.split(100), layers_a="0")
         assert "ruling_sample" in [warning["code"] for warning in result.metadata["warnings"]]
-        assert "one of 1,200 samples makes" in result.metadata["warnings"][0]["text"]
+        assert "one of 1,200 samples has a part in" in result.metadata["warnings"][0]["text"]
 
     def test_biased_values_of_few_samples(self):
         data = samples(150, width=16)

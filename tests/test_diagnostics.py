@@ -75,7 +75,8 @@ def test_one_sample_that_rules_and_an_order_show():
     x[7] *= 100
     ordered = normal(600, 8, seed=1).sort(0).values
     found = diagnosed(features(x=x, ordered=ordered))
-    assert found["x"].largest_share > 0.4  # its pairs count half for the others
+    assert found["x"].largest_share > 0.9
+    assert found["x"].participation_ratio < 1.5
     assert found["ordered"].order > 10
     assert math.isnan(diagnosed(features(x=x), block_size="all")["x"].order)
 
@@ -111,3 +112,30 @@ def test_another_side_is_refused():
     result = hooksim.compare(recording, recording, progress=False)
     with pytest.raises(hooksim.ConfigError, match="expected 'a' or 'b', got 'c'"):
         result.diagnostics("c")
+
+
+def test_they_do_not_warn_of_what_was_not_asked():
+    """The accumulator that they read HSIC from speaks only for a measure that was asked for."""
+    recording = features(constant=torch.ones(60, 3), x=normal(60, 3))
+    imbalance = hooksim.compare(
+        recording, recording, measures="information_imbalance", progress=False
+    )
+    assert imbalance.metadata["warnings"] == []
+    few = features(x=normal(6, 3))
+    few = hooksim.compare(few, few, measures="information_imbalance", progress=False)
+    assert not any("CKA" in warning["text"] for warning in few.metadata["warnings"])
+    ruled = features(x=normal(200, 8) * torch.ones(200, 1).index_fill(0, torch.tensor([3]), 50))
+    biased = hooksim.compare(
+        ruled, ruled, measures={"name": "cka", "debiased": False}, progress=False
+    )
+    codes = [warning["code"] for warning in biased.metadata["warnings"]]
+    assert codes.count("ruling_sample") == 1
+
+
+@pytest.mark.parametrize("damaged", [3, {"a": [{"layer": "x"}]}, {"a": 5}, {"a": [None]}])
+def test_damaged_ones_are_said_to_be(damaged):
+    recording = features(x=normal(50, 3))
+    result = hooksim.compare(recording, recording, progress=False)
+    result.metadata["diagnostics"] = damaged
+    with pytest.raises(hooksim.HooksimError, match="damaged"):
+        result.diagnostics("a")

@@ -72,7 +72,8 @@ class GramAccumulator(Accumulator):
 
     def options(self) -> dict[str, Any]:
         """What two accumulators must have in common to be merged."""
-        return {"debiased": self.debiased, "kernel": self.kernel, "bandwidth": self.bandwidth}
+        own = {"bandwidth": self.bandwidth} if self.kernel == "rbf" else {}
+        return {"debiased": self.debiased, "kernel": self.kernel, **own}
 
     def begin(self, block: Block) -> GramSums:
         """What takes the strips of a block for this accumulator."""
@@ -129,16 +130,21 @@ class GramAccumulator(Accumulator):
         return torch.where(varies, sums["h"] / self._state["n"], float("nan")).cpu()
 
     def largest_shares(self, side: int) -> Tensor:
-        """The share of a layer's HSIC with itself that the largest single row makes.
+        """The share of a layer's HSIC with itself that a single row has a part in, at most.
+
+        Every pair of rows counts for both; the pairs with row i make `2 h_i` of the sum of all h.
 
         Args:
             side: Which side.
 
         Returns:
-            `(layers,)` float64 on the CPU; NaN where the layer does not vary.
+            `(layers,)` float64 on the CPU, up to 1; NaN where the layer does not vary.
         """
-        sums = self._state["sides", str(side)]
-        peaks: Tensor = sums["peak"].cpu()
+        return (2 * self._peaks(side)).clamp(max=1)
+
+    def _peaks(self, side: int) -> Tensor:
+        """The largest term of each layer as a share of the sum of all."""
+        peaks: Tensor = self._state["sides", str(side), "peak"].cpu()
         return peaks / (float(self._state["n"]) * self.own_hsic(side))
 
     def notes(self, names: Sequence[SideNames]) -> list[Note]:
@@ -179,15 +185,16 @@ class GramAccumulator(Accumulator):
 
     def _ruling_sample(self, side: int, names: SideNames, n: int, bound: float) -> Note | None:
         """A warning if a single sample makes a large part of a layer's HSIC."""
-        shares = self.largest_shares(side).nan_to_num(0.0).tolist()
-        ruled = [layer for layer, share in enumerate(shares) if share > bound]
+        terms = self._peaks(side).nan_to_num(0.0).tolist()
+        ruled = [layer for layer, share in enumerate(terms) if share > bound]
         if not ruled:
             return None
-        worst = max(ruled, key=shares.__getitem__)
+        worst = max(ruled, key=terms.__getitem__)
+        share = self.largest_shares(side)[worst].item()
         more = f" (and less so in {len(ruled) - 1} more layers)" if len(ruled) > 1 else ""
         text = (
-            f"{names.describe(worst)}: one of {n:,} samples makes {shares[worst]:.0%} of its HSIC, "
-            f"and so of its CKA{more}. Look for outliers."
+            f"{names.describe(worst)}: one of {n:,} samples has a part in {share:.0%} of its HSIC, "
+            f"and so in its CKA{more}. Look for outliers."
         )
         return Note("ruling_sample", text)
 

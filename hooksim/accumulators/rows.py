@@ -18,22 +18,25 @@ class RowFacts(NamedTuple):
 
     Attributes:
         widths: Dimensions.
-        variances: Total variance over all dimensions, within blocks; NaN where a block has one row.
+        directions: The participation ratio, how many directions of equal variance would vary as
+            much: `tr(C)^2 / tr(C^2)` of the covariance C within blocks, 1 to d. What few rows show
+            too little of is made up for as is right for normal rows. NaN where nothing varies, or
+            in blocks of fewer than 3 rows.
         duplicates: Share of rows that equal another one of their block, number by number: 0 where
             all differ, as nearly all data should; 1 for a constant layer.
     """
 
     widths: Tensor
-    variances: Tensor
+    directions: Tensor
     duplicates: Tensor
 
 
 class RowAccumulator(Accumulator):
-    """Width, variance and duplicates of each layer's rows.
+    """Width, directions and duplicates of each layer's rows.
 
     State:
-        n: `()` rows. sides.S.{width, variance, twins}: `(layers of S,)`: dimensions, n times the
-        total variance, rows that have an equal one. float64.
+        n: `()` rows. sides.S.{width, trace, trace_of_square, twins}: `(layers of S,)`: dimensions,
+        n times the traces of the covariance and of its square, rows that have an equal one. float64.
 
     Args:
         pairs: Pairs of sides whose layers are looked at.
@@ -42,6 +45,9 @@ class RowAccumulator(Accumulator):
         >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0], [1.0, 2.1]])
         >>> RowAccumulator().update([rows], [rows[:, :1]]).compute().duplicates
         tensor([0.5000, 0.7500], dtype=torch.float64)
+
+    Source: Srivastava 2005, "Some tests concerning the covariance matrix in high dimensional data",
+        for the trace of the squared covariance.
     """
 
     def __init__(self, *, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
@@ -94,29 +100,37 @@ class RowAccumulator(Accumulator):
             NotEnoughSamplesError: Before the first block.
         """
         self._check_begun()
-        sums = self._state["sides", str(side)]
+        sums = self._state["sides", str(side)].cpu()
+        squares = sums["trace_of_square"] / self.n
+        directions = (sums["trace"] / self.n).square() / squares
         return RowFacts(
-            sums["width"].cpu(), (sums["variance"] / self.n).cpu(), (sums["twins"] / self.n).cpu()
+            sums["width"],
+            torch.where(squares > 0, directions, float("nan")),
+            sums["twins"] / self.n,
         )
 
 
 class _RowSums(BlockSums):
-    """The rows of one block; needs no strips."""
+    """The rows of one block."""
 
     def __init__(self, block: Block, sides: Sequence[int]) -> None:
         self._block = block
         self._sides = sides
+        self._squares = torch.zeros_like(block.scale)  # of all entries of each Gram matrix
 
     def strip(self, strip: Strip) -> None:
-        """Nothing is taken of a strip."""
+        """Take the squares of the strip's entries."""
+        rows = torch.linalg.vecdot(strip.kernel, strip.kernel)
+        self._squares += rows.sum(-1, dtype=torch.float64)
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
         block, n = self._block, self._block.n
-        squares = block.scale.square()
+        trace = block.scale.square() * (n / (n - 1) if n > 1 else float("nan"))
         stored = {
-            "width": squares.new_tensor([len(layer.mean) for layer in block.grams]),
-            "variance": squares * (n**2 / (n - 1) if n > 1 else float("nan")),
+            "width": trace.new_tensor([len(layer.mean) for layer in block.grams]),
+            "trace": n * trace,
+            "trace_of_square": n * self._trace_of_square(trace),
             "twins": self._twins(),
         }
         sides = {
@@ -126,7 +140,15 @@ class _RowSums(BlockSums):
             }
             for side in self._sides
         }
-        return TensorDict({"n": squares.new_full((), n), "sides": sides})
+        return TensorDict({"n": trace.new_full((), n), "sides": sides})
+
+    def _trace_of_square(self, trace: Tensor) -> Tensor:
+        """tr C^2, of normal rows without bias: that of the sample's own covariance is too large."""
+        n = self._block.n
+        if n < 3:
+            return torch.full_like(trace, float("nan"))
+        own = self._squares * self._block.scale**4 / (n - 1) ** 2
+        return (own - trace.square() / (n - 1)) * ((n - 1) ** 2 / ((n - 2) * (n + 1)))
 
     def _twins(self) -> Tensor:
         """How many rows of each stored layer have an equal one, by their signatures."""

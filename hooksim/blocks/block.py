@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hooksim.blocks.grams import LayerGram, Spread
+from hooksim.blocks.grams import LayerGram, Spread, common_device
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.slabs import kernel_among, slabs
 from hooksim.functional.gram import strip_bounds
@@ -105,7 +105,7 @@ class Block:
         origins: Sequence[Origin] = (),
         memory: KernelMemory | None = None,
     ) -> None:
-        device = grams[0].norms.device
+        device = common_device(layer.norms.device for layer in grams)
         self.grams = [layer.to(device) for layer in grams]
         self.sides = list(sides)
         self.groups = None if groups is None else groups.to(device)

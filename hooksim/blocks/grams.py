@@ -1,5 +1,6 @@
 """One layer's rows as a block keeps them: as a Gram matrix where it fits, else as they came."""
 
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import torch
@@ -9,7 +10,7 @@ from hooksim.blocks.tiles import RowStatistics, centred_tiles, row_statistics
 from hooksim.functional.gram import Centred, centre, gram
 from hooksim.functional.precision import full_precision
 
-__all__ = ["LayerGram", "Spread", "layer_gram", "statistics_device"]
+__all__ = ["LayerGram", "Spread", "common_device", "layer_gram", "statistics_device"]
 
 _SEQUENCE_ELEMENTS = 1 << 22  # float64 sums over sequences worked on at once: 32 MiB
 
@@ -17,6 +18,20 @@ _SEQUENCE_ELEMENTS = 1 << 22  # float64 sums over sequences worked on at once: 3
 def statistics_device(device: torch.device) -> torch.device:
     """Where the statistics of rows on a device are computed: there, unless it has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
+
+
+def common_device(devices: Iterable[torch.device]) -> torch.device:
+    """Where the statistics of rows on several devices are computed: on an accelerator if any is.
+
+    Args:
+        devices: Of the rows, such as those of a recording and of a model.
+
+    Example:
+        >>> common_device([torch.device("cpu"), torch.device("cuda", 0)])
+        device(type='cuda', index=0)
+    """
+    usable = [statistics_device(device) for device in devices]
+    return next((device for device in usable if device.type != "cpu"), usable[0])
 
 
 class Spread(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin
-from hooksim.blocks.grams import LayerGram, layer_gram, statistics_device
+from hooksim.blocks.grams import LayerGram, common_device, layer_gram
 from hooksim.blocks.memory import KernelMemory
 
 __all__ = ["GRAM_BUDGET", "Gathered", "Piece", "block_of", "gather"]
@@ -151,7 +151,8 @@ def block_of(
     else:
         for parts in given.layers:
             dtype = torch.promote_types(dtype, parts[0].dtype)
-        device, n, count = statistics_device(first.device), given.n, len(given.layers)
+        device = common_device(parts[0].device for parts in given.layers)
+        n, count = given.n, len(given.layers)
         fits = count * n * n * dtype.itemsize <= gram_budget
         if fits:
             kernels = memory.take((count, n, n), dtype, device)

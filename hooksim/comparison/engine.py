@@ -11,7 +11,7 @@ from hooksim.capture.batches import PairedBatch
 from hooksim.capture.progress import batch_progress, known_length, row_progress
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, Note
 from hooksim.measures.base import Reading
 from hooksim.measures.measure_set import MeasureSet
 from hooksim.recording import Recording, recorded_batches
@@ -43,6 +43,7 @@ def compare_sides(
     pairs: Sequence[tuple[int, int]],
     loader: Iterable[Any] | None,
     options: Options,
+    found: Sequence[Note] = (),
 ) -> list[Comparison]:
     """Compare pairs of sides; each side is read once, whatever pairs it is in.
 
@@ -51,6 +52,7 @@ def compare_sides(
         pairs: Positions of A and B of each pair.
         loader: Batches; None where all sides are recordings.
         options: How to compare.
+        found: What the caller warns of, such as sides that are missing.
 
     Returns:
         A comparison for each pair.
@@ -59,7 +61,7 @@ def compare_sides(
         HooksimError: Or one of its children, in one line: what is wrong, where, what to do.
     """
     sources = [side.source for side in sides]
-    _check_loader(sources, loader)
+    _check_loader(sources, loader, options)
     layers = [options.layers_a if side.role == "a" else options.layers_b for side in sides]
     rows = [options.rows_of["ab".index(side.role)] for side in sides]
     views = views_of(sources, layers, rows, [(side.label, side.role) for side in sides])
@@ -80,12 +82,14 @@ def compare_sides(
         options.block_size,
         asked.most_demanding.minimum,
         asked.most_demanding.title,
+        speaking=asked.speaking,
         common_layers=options.pairs == "same_name",
         memory_budget=options.memory_budget,
     )
     seconds = _timed(run, batches, total, options)
-    _say(run)
-    common = {**describe_run(run, asked, options), "seconds": seconds}
+    warnings = [*found, *run.warnings, *_unmatched(run, sources)]
+    _say(warnings, run.notes)
+    common = {**describe_run(run, asked, options, warnings), "seconds": seconds}
     results = []
     for index, (a, b) in enumerate(pairs):
         own = describe_pair(
@@ -99,8 +103,9 @@ def compare_sides(
     return results
 
 
-def _check_loader(sources: Sequence[Side], loader: Any) -> None:
+def _check_loader(sources: Sequence[Side], loader: Any, options: Options) -> None:
     if all(isinstance(source, Recording) for source in sources):
+        _check_unused(options)
         if loader is not None:
             number = {2: "two"}.get(len(sources), str(len(sources)))
             raise ConfigError(
@@ -109,7 +114,15 @@ def _check_loader(sources: Sequence[Side], loader: Any) -> None:
             )
     elif not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
         got = "None" if loader is None else type(loader).__name__
-        raise ConfigError(f"loader: expected an iterable of batches, got {got}.")
+        hint = " Only recordings on both sides need none." if loader is None else ""
+        raise ConfigError(f"loader: expected an iterable of batches, got {got}.{hint}")
+
+
+def _check_unused(options: Options) -> None:
+    """Refuse what only a live model could use."""
+    for name in ("forward", "device"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"{name}: expected None for recordings: no model is run.")
 
 
 def _batches(
@@ -149,11 +162,27 @@ def _timed(run: Run, batches: Iterator[Any], total: int | None, options: Options
     return time.perf_counter() - started
 
 
-def _say(run: Run) -> None:
+def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
+    """A warning where a recording tells its samples apart, but no other side does."""
+    telling = [
+        source
+        for source in sources
+        if isinstance(source, Recording) and (source.sample_ids or source.inputs)
+    ]
+    if not telling or run.matched_by != "counts" or all(each is sources[0] for each in sources):
+        return []
+    text = (
+        "nothing but their number shows that both sides are of the same samples in the same order. "
+        "Give both sides sample_ids."
+    )
+    return [Note("unmatched_samples", text)]
+
+
+def _say(warnings: Sequence[Note], notes: Sequence[Note]) -> None:
     """Log what the parts noted."""
-    for note in run.warnings:
+    for note in warnings:
         _log.warning("%s", note.text)
-    for note in run.notes:
+    for note in notes:
         _log.info("%s", note.text)
 
 

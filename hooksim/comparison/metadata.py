@@ -10,6 +10,7 @@ from typing import Any
 from hooksim.accumulators.base import SidePair
 from hooksim.capture.reader import View
 from hooksim.comparison.options import Options
+from hooksim.errors import Note
 from hooksim.measures.measure_set import MeasureSet
 from hooksim.recording import Recording
 from hooksim.run import Run
@@ -18,13 +19,16 @@ from hooksim.sides import Side, describe_side
 __all__ = ["describe_pair", "describe_run"]
 
 
-def describe_run(run: Run, asked: MeasureSet, options: Options) -> dict[str, Any]:
+def describe_run(
+    run: Run, asked: MeasureSet, options: Options, warnings: Sequence[Note]
+) -> dict[str, Any]:
     """Describe what is the same for all pairs of a run.
 
     Args:
         run: The run, at its end.
         asked: What was measured.
         options: How.
+        warnings: What should make a user doubt the values.
 
     Returns:
         Versions, measures, blocks, counts, warnings, notes and options.
@@ -39,7 +43,7 @@ def describe_run(run: Run, asked: MeasureSet, options: Options) -> dict[str, Any
         "blocks": run.blocks,
         "n_samples": run.n_samples,
         "n_rows": run.n_rows,
-        "warnings": [note._asdict() for note in run.warnings],
+        "warnings": [note._asdict() for note in warnings],
         "notes": [note._asdict() for note in run.notes],
         "pairs": options.pairs,
         "block_size": options.block_size,

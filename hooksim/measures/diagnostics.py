@@ -15,7 +15,7 @@ class Diagnostics(NamedTuple):
     """The accumulators that tell how each layer's rows lie.
 
     Attributes:
-        rows: Width, variance and duplicates.
+        rows: Width, directions and duplicates.
         order: Whether the samples came sorted.
         gram: HSIC of each layer with itself, debiased, linear kernel.
     """
@@ -55,12 +55,12 @@ class Diagnostics(NamedTuple):
             For each layer plain data: `layer`, `width`, `rows_per_dimension`,
             `participation_ratio`, `duplicate_rows`, `largest_share`, `order`, NaN where undefined.
         """
-        widths, variances, duplicates = self.rows.of_side(side)
+        widths, directions, duplicates = self.rows.of_side(side)
         columns = {
             "layer": list(layers),
             "width": [int(width) for width in widths.tolist()],
             "rows_per_dimension": (self.rows.n / widths).tolist(),
-            "participation_ratio": (variances.square() / self.gram.own_hsic(side)).tolist(),
+            "participation_ratio": directions.tolist(),
             "duplicate_rows": duplicates.tolist(),
             "largest_share": self.gram.largest_shares(side).tolist(),
             "order": self.order.ratios(side).tolist(),

@@ -24,6 +24,7 @@ class MeasureSet:
     Attributes:
         measures: The same.
         accumulators: All of them, each once.
+        speaking: Those of them whose notes concern what was asked for.
     """
 
     def __init__(self, measures: Sequence[Measure], pairs: Sequence[SidePair]) -> None:
@@ -32,9 +33,11 @@ class MeasureSet:
         self._own = [
             [self._shared(each) for each in measure.accumulators(pairs)] for measure in measures
         ]
+        self.speaking = list(self.accumulators)
         self._diagnostics = Diagnostics(
             *(self._shared(each) for each in Diagnostics.beside(self.accumulators, pairs))
         )
+        self.speaking.append(self._diagnostics.order)
 
     @property
     def most_demanding(self) -> Measure:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hooksim.errors import HooksimError
+
 __all__ = ["LayerDiagnostics", "layer_diagnostics"]
 
 
@@ -14,13 +16,14 @@ class LayerDiagnostics(NamedTuple):
         width: d, the dimensions of its rows.
         rows_per_dimension: Number of rows over d. Biased CKA misleads below 10.
         participation_ratio: How many directions of equal variance would vary as much:
-            `tr(C)^2 / tr(C^2)` of the covariance C, between 1 and d. Both parts are estimated
-            without bias, so that few rows do not make it small; a few rows far from all others can
-            push the estimate beyond d. NaN where nothing varies, or in blocks of under 4 rows.
+            `tr(C)^2 / tr(C^2)` of the covariance C within blocks, 1 to d. What few rows show too
+            little of is made up for as is right for normal rows. NaN where nothing varies, or in
+            blocks of under 3 rows.
         duplicate_rows: Share of rows that equal another one in their block, 0 to 1. Neighbours
             tie among these.
-        largest_share: Share of the HSIC of the layer with itself that the largest single row
-            makes, about 1 / n where none stands out; NaN where nothing varies.
+        largest_share: Share of the HSIC of the layer with itself that a single row has a part in,
+            at most: about 2 / n where none stands out, since every pair counts for both of its
+            rows; near 1 where one row rules. NaN where nothing varies.
         order: F, the variance of the block means over that within the blocks: about 1 for
             shuffled samples, far above it for sorted ones; NaN for a single block.
     """
@@ -43,12 +46,24 @@ def layer_diagnostics(metadata: Mapping[str, Any], side: str) -> list[LayerDiagn
 
     Returns:
         One entry a layer, in axis order; none where the metadata have none.
+
+    Raises:
+        HooksimError: They are not what was written.
     """
+    try:
+        return _layers(metadata.get("diagnostics", {}).get(side, []))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HooksimError(
+            f"metadata['diagnostics'] is damaged ({type(error).__name__}: {error})."
+        ) from error
+
+
+def _layers(entries: Any) -> list[LayerDiagnostics]:
     return [
         LayerDiagnostics(
             layer=str(each["layer"]),
             width=int(each["width"]),
             **{name: float(each[name]) for name in LayerDiagnostics._fields[2:]},
         )
-        for each in metadata.get("diagnostics", {}).get(side, [])
+        for each in entries
     ]

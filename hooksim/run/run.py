@@ -32,6 +32,7 @@ class Run:
         block_size: Rows to a block, `"batch"`, `"auto"`, or `"all"`.
         minimum: The fewest rows that a block may have.
         needs: What asks for that many, for the error.
+        speaking: The accumulators whose notes are warnings; None for all.
         common_layers: Keep only layers that every side has, by name.
         memory_budget: Bytes that the rows of one block of every sample may take in memory, and as
             many for the Gram matrices of any block; beyond, rows go to temporary files and Gram
@@ -53,6 +54,7 @@ class Run:
         minimum: int,
         needs: str,
         *,
+        speaking: Sequence[Accumulator] | None = None,
         common_layers: bool = False,
         memory_budget: int | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Run:
         self.matched_by = _MATCHES[0]
         self._readers = list(readers)
         self._accumulators = list(accumulators)
+        self._speaking = self._accumulators if speaking is None else list(speaking)
         self._minimum = minimum
         self._common_layers = common_layers
         budget = _BUDGET if memory_budget is None else memory_budget
@@ -136,7 +139,7 @@ class Run:
         """What should make a user doubt the values."""
         found = [note for reader in self._readers for note in reader.warnings]
         found += self._blocker.notes
-        for accumulator in self._accumulators:
+        for accumulator in self._speaking:
             found += accumulator.notes(self.names)
         return list(dict.fromkeys(found))
 

@@ -15,9 +15,19 @@ def twins(rows: torch.Tensor) -> int:
     return int((equal.sum(1) > 1).sum())
 
 
-def variance(rows: torch.Tensor) -> float:
-    """Over all dimensions, without bias."""
-    return rows.double().var(0).sum().item()
+def traces(rows: torch.Tensor) -> tuple[float, float]:
+    """Of the covariance and, by Srivastava's correction, of its square."""
+    n = len(rows)
+    covariance = torch.cov(rows.double().T).reshape(rows.shape[1], -1)
+    trace, square = covariance.trace().item(), covariance.square().sum().item()
+    return trace, (square - trace**2 / (n - 1)) * (n - 1) ** 2 / ((n - 2) * (n + 1))
+
+
+def directions(blocks: list[torch.Tensor]) -> float:
+    """The participation ratio over blocks."""
+    n = sum(map(len, blocks))
+    sums = [sum(len(rows) * traces(rows)[i] for rows in blocks) / n for i in (0, 1)]
+    return sums[0] ** 2 / sums[1]
 
 
 class TestRows(AccumulatorLaws):
@@ -33,11 +43,11 @@ class TestRows(AccumulatorLaws):
             list(parts) for side in (0, 1) for parts in zip(*(b[side] for b in blocks), strict=True)
         ]
         columns = [
-            [parts[0].shape[1] * n for parts in layers],
-            [sum(len(part) * variance(part) for part in parts) for parts in layers],
-            [sum(twins(part) for part in parts) for parts in layers],
+            [parts[0].shape[1] for parts in layers],
+            [directions(parts) for parts in layers],
+            [sum(twins(part) for part in parts) / n for parts in layers],
         ]
-        return [torch.tensor(column, dtype=torch.float64) / n for column in columns]
+        return [torch.tensor(column, dtype=torch.float64) for column in columns]
 
 
 def test_shares_of_blocks_add_up():
