@@ -205,7 +205,10 @@ def test_how_samples_were_matched_is_written_down():
     features = hooksim.Recording.from_tensors({"x": rows})
     named = hooksim.Recording.from_tensors({"x": rows}, sample_ids=range(N_SAMPLES))
     recording = hooksim.record(model, batches(), progress=False)
-    assert compared(features, recording).metadata["matched_by"] == "counts"
+    doubtful = compared(features, recording).metadata
+    assert doubtful["matched_by"] == "counts"
+    assert [warning["code"] for warning in doubtful["warnings"]] == ["unmatched_samples"]
+    assert compared(features, model, batches()).metadata["warnings"] == []
     assert compared(named, named).metadata["matched_by"] == "one source"
     assert compared(recording, model, batches()).metadata["matched_by"] == "inputs"
     assert compared(model, model, batches()).metadata["matched_by"] == "one source"
@@ -236,7 +239,11 @@ WRONG = {
     ),
     "no loader for a model": (
         lambda recording: compared(recording, stack(0)),
-        "loader: expected an iterable of batches, got None.",
+        "loader: expected an iterable of batches, got None. Only recordings on both sides need none.",
+    ),
+    "a forward for two recordings": (
+        lambda recording: compared(recording, recording, forward=lambda model, batch: None),
+        "forward: expected None for recordings: no model is run.",
     ),
     "a path": (
         lambda recording: compared(recording, "runs/a"),

@@ -16,7 +16,7 @@ from hooksim.capture.selectors import (
     split_firing,
     stripped,
 )
-from hooksim.errors import LayerNotFoundError
+from hooksim.errors import ConfigError, LayerNotFoundError
 
 __all__ = [
     "SelectedLayer",
@@ -60,10 +60,16 @@ def list_layers(model: nn.Module) -> list[str]:
     Returns:
         Dotted names.
 
+    Raises:
+        ConfigError: It is no module.
+
     Example:
         >>> list_layers(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
         ['0', '1']
     """
+    if not isinstance(model, nn.Module):
+        own = " Its own names are in .layers." if hasattr(model, "layers") else ""
+        raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.{own}")
     return list(_first_names(named_layers(unwrap(model))))
 
 

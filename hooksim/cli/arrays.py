@@ -84,7 +84,7 @@ def read_npz(path: str) -> "dict[str, np.ndarray[Any, Any]]":
             raise ConfigError(f"path: {path!r} is a single array; expected an .npz file")
         with held:
             return dict(held)
-    except (ValueError, OSError, BadZipFile) as error:
+    except (ValueError, OSError, BadZipFile, MemoryError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"path: cannot read {path!r}: {first_line(error)}") from error

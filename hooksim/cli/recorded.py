@@ -49,11 +49,13 @@ def _features(*, path: str, ids: str | None = None) -> LoadedSide:
     held = read_npz(path)
     if ids is not None and ids not in held:
         raise ConfigError(f"ids: {path!r} has no array {ids!r}; it has {listed(held)}")
+    if ids is not None and held[ids].ndim != 1:
+        raise ConfigError(f"ids: expected one id a sample in {ids!r}, got shape {held[ids].shape}")
     layers = {name: array for name, array in held.items() if name != ids}
     if not layers:
         raise ConfigError(f"path: {path!r} holds no arrays")
-    names = None if ids is None else [str(each) for each in held[ids].tolist()]
     try:
+        names = None if ids is None else held[ids]
         return LoadedSide(Recording.from_tensors(layers, sample_ids=names))
     except HooksimError as error:
         raise ConfigError(f"path: {Path(path).name}: {error}") from error

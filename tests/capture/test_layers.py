@@ -1,8 +1,10 @@
 import pytest
+import torch
 from torch import nn
 
 from hooksim.capture.layers import layers_for_other, list_layers, select_layers, unwrap
 from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.recording import Recording
 from tests.capture.tiny_models import Stack, compiled, tiny
 
 
@@ -186,3 +188,11 @@ def test_names_of_a_real_model():
 def test_selectors_are_strings(selectors):
     with pytest.raises(ConfigError, match=r"^layers: expected a string such as .* got \w+\. "):
         names(Stack(2), selectors)
+
+
+def test_only_modules_have_layers_to_list():
+    recording = Recording.from_tensors({"x": torch.ones(4, 2)})
+    with pytest.raises(ConfigError, match=r"got Recording\. Its own names are in \.layers\."):
+        list_layers(recording)
+    with pytest.raises(ConfigError, match=r"model: expected a torch\.nn\.Module, got str\.$"):
+        list_layers("runs/a")
