@@ -65,6 +65,7 @@ def test_the_folder_holds_tables_and_pictures_and_lists_them(
     folder = result.save(tmp_path / "run")
     names = sorted(path.name for path in folder.iterdir())
     expected = ["matrices.safetensors", "metadata.json", "ii.directions.png", "ii.plane.png"]
+    expected += ["report.html"]
     for key in KEYS:
         expected += [f"{key}.csv", f"{key}.stderr.csv", f"{key}.png"]
     assert names == sorted(expected)
@@ -134,8 +135,9 @@ def test_overwriting_replaces_the_whole_folder(
     Comparison({"cka": result["cka"]}, 7, {}).save(folder, overwrite=True)
     assert Comparison.load(folder).n_samples == 7
     assert sorted(path.name for path in folder.iterdir()) == [
-        "cka.csv", "cka.stderr.csv", "matrices.safetensors", "metadata.json",
+        "cka.csv", "cka.stderr.csv", "matrices.safetensors", "metadata.json", "report.html",
     ]  # fmt: skip
+    assert "old page" not in (folder / "report.html").read_text(encoding="utf-8")
     assert leftovers(tmp_path) == []
 
 

@@ -1,0 +1,86 @@
+// What the page was given, and the state of what is looked at.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const colours = readColours(data.colours);
+const depthColours = readColours(data.depthColours);
+
+// Numbers are decoded when they are first needed.
+function numbersOf(item) {
+  item.decoded ??= { values: decodeFloats(item.values), errors: decodeFloats(item.stderr) };
+  return item.decoded;
+}
+
+function matrixOf(key) {
+  return data.matrices.find((matrix) => matrix.key === key);
+}
+
+// One matrix at the chosen steps: `steps` holds the position of A's slider and that of B's. Where
+// only one model moves, it is B.
+function sliceOf(matrix, steps) {
+  const [a, b] = [data.axes[matrix.a], data.axes[matrix.b]];
+  const [rows, columns] = [a.layers.length, b.layers.length];
+  const place = [0, steps[1], steps[0] * data.steps.length + steps[1]][matrix.depth];
+  const { values, errors } = numbersOf(matrix);
+  const [from, to] = [place * rows * columns, (place + 1) * rows * columns];
+  return {
+    matrix, a, b, rows, columns,
+    values: values.subarray(from, to),
+    errors: errors.subarray(from, to),
+  };
+}
+
+// A measure's name; "k = 1" must not be torn apart.
+function titleOf({ label, direction }) {
+  return (direction ? `${label}, ${direction}` : label).replaceAll(" = ", "\u00a0=\u00a0");
+}
+
+// The smallest and the largest value of all steps.
+function extremesOf(matrix) {
+  matrix.extremes ??= numbersOf(matrix).values.reduce(
+    ({ low, high }, value) => (Number.isNaN(value) ? { low, high } : { low: Math.min(low, value), high: Math.max(high, value) }),
+    { low: Infinity, high: -Infinity },
+  );
+  return matrix.extremes;
+}
+
+// Names of the layers of both models at a cell.
+function namesAt(slice, [i, j]) {
+  return { a: slice.a.layers[i], b: slice.b.layers[j] };
+}
+
+// What is looked at; whoever shows a part of it hears of every change.
+const state = {
+  matrix: data.matrices[0],
+  steps: [0, Math.max(0, data.steps.length - 1)],
+  cell: [0, 0],
+  side: "a",
+  zoomed: false,
+  layer: 0,
+  spoken: false,
+};
+const listeners = [];
+
+function update(changes) {
+  Object.assign(state, changes);
+  state.spoken = Boolean(changes.spoken);
+  const slice = sliceOf(state.matrix, state.steps);
+  state.cell = [Math.min(state.cell[0], slice.rows - 1), Math.min(state.cell[1], slice.columns - 1)];
+  listeners.forEach((listener) => listener(slice, Object.keys(changes)));
+}
+
+// Elements: found by id, made with text that is never read as HTML.
+function find(id) {
+  return document.getElementById(id);
+}
+
+function make(tag, text = "", name = "") {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  if (name) element.className = name;
+  return element;
+}
+
+// A dotted name that may be broken after its dots.
+function breakable(name) {
+  return name.split(/(?<=\.)/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
+}

@@ -1,0 +1,79 @@
+// Numbers: read from the page's data, worded for people, written as a saved result writes them.
+
+const MINUS = "\u2212";
+const CORNER = "layer of A / layer of B";
+
+// Text of base64, little-endian float64: every bit of what was computed.
+function decodeFloats(text) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  return Float64Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+}
+
+// A fixed number of decimals, a true minus sign, no negative zero.
+function formatNumber(value, decimals) {
+  if (Number.isNaN(value)) return "undefined";
+  const text = value.toFixed(decimals);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", MINUS);
+}
+
+// Value and standard error with as many decimals as make two digits of the error, 3 to 5; an error
+// too small for that by its size.
+function formatEstimate(value, error) {
+  const wanted = error > 0 ? Math.ceil(-Math.log10(error)) + 1 : 3;
+  const decimals = wanted > 5 ? 3 : Math.max(3, wanted);
+  return { value: formatNumber(value, decimals), error: errorText(error, decimals, wanted > 5) };
+}
+
+function errorText(error, decimals, tiny) {
+  if (Number.isNaN(error)) return "";
+  if (error === 0) return "± 0";
+  return `± ${tiny ? error.toExponential(0).replace("-", MINUS) : formatNumber(error, decimals)}`;
+}
+
+// The shortest text that means this number, in Python's notation: 1.0, 1e-07, nan.
+function pythonText(value) {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  const sign = value < 0 || Object.is(value, -0) ? "-" : "";
+  const [mantissa, power] = Math.abs(value).toExponential().split("e");
+  const digits = mantissa.replace(".", "");
+  const exponent = Number(power);
+  if (exponent < -4 || exponent >= 16) {
+    const size = String(Math.abs(exponent)).padStart(2, "0");
+    return `${sign}${mantissa}e${exponent < 0 ? "-" : "+"}${size}`;
+  }
+  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`;
+  const padded = digits.padEnd(exponent + 2, "0");
+  return `${sign}${padded.slice(0, exponent + 1)}.${padded.slice(exponent + 1)}`;
+}
+
+// A name for a cell of a table: one that a spreadsheet would run gets an apostrophe in front.
+function csvName(name) {
+  const harmless = /^[=+\-@\t\r\n]/.test(name) ? `'${name}` : name;
+  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
+// The table that a saved result holds: A down, B across, all digits.
+function csvTable(numbers, layersA, layersB) {
+  const lines = [[CORNER, ...layersB.map(csvName)].join(",")];
+  layersA.forEach((layer, i) => {
+    const row = numbers.subarray(i * layersB.length, (i + 1) * layersB.length);
+    lines.push([csvName(layer), ...Array.from(row, pythonText)].join(","));
+  });
+  return lines.join("\n") + "\n";
+}
+
+// Round places for the ticks of an axis, about `wanted` of them.
+function niceTicks(low, high, wanted) {
+  const raw = (high - low) / wanted;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((part) => part * power).find((size) => size >= raw * 0.999);
+  const first = Math.ceil(low / step - 1e-9);
+  const last = Math.floor(high / step + 1e-9);
+  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  return Array.from({ length: last - first + 1 }, (_, i) => {
+    const value = (first + i) * step;
+    return { value, text: formatNumber(value, decimals) };
+  });
+}

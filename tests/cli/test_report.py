@@ -1,0 +1,90 @@
+"""`hooksim report`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hooksim.cli.main import main
+from hooksim.report import GENERATOR
+from tests.report.pages import comparison
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return comparison().save(tmp_path_factory.mktemp("x") / "r")
+
+
+@pytest.fixture
+def result(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saved, "result")
+    return "result"
+
+
+def is_page(path: str) -> bool:
+    return GENERATOR in Path(path).read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_result_is_made_anew(result, capsys):
+    page = Path(result) / "report.html"
+    page.unlink()
+    for _ in range(2):
+        assert main(["report", result]) == 0
+        assert capsys.readouterr() == ("result/report.html\n", "")
+        assert is_page("result/report.html")
+
+
+def test_a_page_elsewhere(result, capsys):
+    assert main(["report", result, "--out", "pages/x.html"]) == 0
+    assert capsys.readouterr().out == "pages/x.html\n"
+    assert is_page("pages/x.html")
+
+
+@pytest.mark.parametrize("content", ["mine", GENERATOR])
+def test_a_file_that_is_there_is_refused(result, capsys, content):
+    Path("x.html").write_text(content)
+    assert main(["report", result, "--out", "x.html"]) == 2
+    assert capsys.readouterr().err == "--out: 'x.html' exists; --overwrite replaces it\n"
+    assert Path("x.html").read_text() == content
+    assert main(["report", result, "--out", "x.html", "--overwrite"]) == 0
+    assert is_page("x.html")
+    assert sorted(path.name for path in Path().iterdir()) == ["result", "x.html"]
+
+
+def test_a_foreign_file_in_the_result_is_refused(result, capsys):
+    (Path(result) / "report.html").write_text("mine")
+    assert main(["report", result]) == 2
+    assert "'result/report.html' exists and is no page of hooksim" in capsys.readouterr().err
+    assert (Path(result) / "report.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["result", "--out", "x.png"], "--out: 'x.png' has no ending of a page: .html, .htm\n"),
+        (["result", "--out", "result"], "--out: 'result' is a folder; a file is needed\n"),
+        (["result", "--out", "result/cka.csv/x.html"], "--out: 'result/cka.csv/x.html' cannot be "),
+        (["nowhere"], "'nowhere' does not exist. Expected the folder of a saved result.\n"),
+        (["."], "is not a result of hooksim"),
+    ],
+)
+def test_one_line_for_what_is_wrong(result, capsys, words, line):
+    assert main(["report", *words]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert line in error
+    assert error.count("\n") == 1
+
+
+def test_comparing_says_where_the_page_is(folder, capsys):
+    assert main(["compare", "c.yaml"]) == 0
+    out, error = capsys.readouterr()
+    assert out == "result\n"
+    assert error.endswith("page: result/report.html\n")
+    assert is_page("result/report.html")
+    assert main(["compare", "c.yaml", "--json", "--out", "other"]) == 0
+    out, error = capsys.readouterr()
+    assert json.loads(out)["path"] == "other"
+    assert error.endswith("page: other/report.html\n")
