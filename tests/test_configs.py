@@ -15,6 +15,7 @@ from hooksim import Comparison
 from hooksim.cli.digits import read_digits
 from hooksim.cli.main import main
 from hooksim.cli.training import train_digits
+from hooksim.results import Trajectory
 from tests import reference
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -43,6 +44,7 @@ def test_none_is_forgotten():
         "digits.yaml",
         "seeds.yaml",
         "text.yaml",
+        "trajectory.yaml",
     }
 
 
@@ -120,6 +122,16 @@ def test_sorted_digits_warn_as_the_comment_says(checkpoints, place, capsys):
     [warning] = Comparison.load("runs/seeds").metadata["warnings"]
     assert warning["code"] == "order"
     assert capsys.readouterr().err.count(warning["text"]) == 1
+
+
+def test_trajectory(checkpoints, place, capsys):
+    shutil.copytree(checkpoints, "runs/demo")
+    assert main(["trajectory", "configs/trajectory.yaml"]) == 0
+    assert capsys.readouterr().out == "runs/trajectory\n"
+    result = Trajectory.load("runs/trajectory")
+    assert result.steps == [10, 300]
+    assert result["cka"].values.shape == (2, 4, 4)
+    assert (result.drift("cka").values[1] < 1).all()
 
 
 def test_text(place):

@@ -3,16 +3,15 @@
 import argparse
 import json
 import logging
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooksim.errors import ConfigError, Note
+from hooksim.cli.output import add_notes, add_run_arguments, as_numbers, output_folder
 
 if TYPE_CHECKING:
     from hooksim.cli.comparing import Inputs
-    from hooksim.cli.config import ConfigFile
+    from hooksim.cli.config import Config, ConfigFile
     from hooksim.results import Comparison
 
 __all__ = ["add_arguments", "run"]
@@ -26,20 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The subcommand's parser.
     """
-    parser.add_argument("config", metavar="CONFIG", help="YAML file")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one key"
-    )
-    parser.add_argument("--out", metavar="DIR", help="folder for the result, instead of `output`")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a result that stands there"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="load everything, run one batch, show what it gives"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the values on stdout instead of the path"
-    )
+    add_run_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -53,9 +39,10 @@ def run(options: argparse.Namespace) -> None:
     """
     from hooksim.cli.comparing import load_inputs
     from hooksim.cli.config import read_config
+    from hooksim.results.page import PAGE
 
     config = read_config(options.config, options.set)
-    out = None if options.dry_run else _output(config, options)
+    out = None if options.dry_run else output_folder(config, options)
     with config.importable():
         inputs = load_inputs(config)
         if out is None:
@@ -64,28 +51,11 @@ def run(options: argparse.Namespace) -> None:
         result = _compare(config, inputs)
     result.save(out, overwrite=options.overwrite)
     _log.info("%s", "\n".join(repr(result).splitlines()[: len(result)]))  # warnings were logged
+    _log.info("page: %s", out / PAGE)
     sys.stdout.write(_as_json(result, out) if options.json else f"{out}\n")
 
 
-def _output(config: "ConfigFile", options: argparse.Namespace) -> Path:
-    """Return the folder of the result; one that may not be written is refused before any work."""
-    from hooksim.cli.places import check_creatable
-    from hooksim.results import check_target
-
-    key = f"{config.path}: output" if options.out is None else "--out"
-    chosen = options.out or config.keys.output
-    if chosen is None:
-        raise ConfigError(f"{key}: missing; give it in the file or as --out")
-    out = Path(chosen).expanduser()
-    try:
-        check_target(out, overwrite=options.overwrite)
-    except ConfigError as error:
-        raise ConfigError(f"{key}: {error}") from error
-    check_creatable(out, key)
-    return out
-
-
-def _compare(config: "ConfigFile", inputs: "Inputs") -> "Comparison":
+def _compare(config: "ConfigFile[Config]", inputs: "Inputs") -> "Comparison":
     from hooksim.cli.data import data_notes
     from hooksim.cli.naming import named
     from hooksim.comparison import compare
@@ -95,17 +65,13 @@ def _compare(config: "ConfigFile", inputs: "Inputs") -> "Comparison":
     late = data_notes(inputs.loader)
     for note in late:
         _log.warning("%s", note.text)
-    _add_notes(result, "notes", inputs.notes)
-    _add_notes(result, "warnings", late)
+    add_notes(result.metadata, "notes", inputs.notes)
+    add_notes(result.metadata, "warnings", late)
     result.metadata["config"] = config.document
     return named(result, config.keys.model_a, config.keys.model_b)
 
 
-def _add_notes(result: "Comparison", key: str, notes: list[Note]) -> None:
-    result.metadata[key] = [*result.metadata.get(key, []), *(note._asdict() for note in notes)]
-
-
-def _dry_run(config: "ConfigFile", inputs: "Inputs", as_json: bool) -> None:
+def _dry_run(config: "ConfigFile[Config]", inputs: "Inputs", as_json: bool) -> None:
     from hooksim.cli.plan import plan
     from hooksim.cli.survey import survey_inputs
 
@@ -123,12 +89,8 @@ def _as_json(result: "Comparison", out: Path) -> str:
         content["matrices"][key] = {
             "layers_a": matrix.layers_a,
             "layers_b": matrix.layers_b,
-            "values": _numbers(matrix.values.tolist()),
-            "stderr": _numbers(matrix.stderr.tolist()),
+            "values": as_numbers(matrix.values.tolist()),
+            "stderr": as_numbers(matrix.stderr.tolist()),
         }
     content["warnings"] = result.metadata.get("warnings", [])
     return json.dumps(content) + "\n"
-
-
-def _numbers(rows: list[list[float]]) -> list[list[float | None]]:
-    return [[None if math.isnan(value) else value for value in row] for row in rows]

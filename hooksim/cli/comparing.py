@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from hooksim.cli.config import ConfigFile
+from hooksim.cli.config import Config, ConfigFile
 from hooksim.cli.data import build_data
 from hooksim.cli.recorded import is_recorded, load_side
 from hooksim.errors import Note
@@ -42,10 +42,11 @@ class Inputs(NamedTuple):
             return self.loader
         recordings = [side for side in self[:2] if isinstance(side, Recording)]
         by_batch = self.options.get("block_size") == "batch"
-        return recorded_batches(recordings, batch=by_batch)
+        most = self.options.get("max_samples")
+        return recorded_batches(recordings, batch=by_batch, max_samples=most)
 
 
-def load_inputs(config: ConfigFile) -> Inputs:
+def load_inputs(config: ConfigFile[Config]) -> Inputs:
     """Load sides and data; factories must be importable.
 
     Args:
@@ -80,7 +81,7 @@ def load_inputs(config: ConfigFile) -> Inputs:
     return Inputs(side_a, side_b, loader, options, found)
 
 
-def _loader(config: ConfigFile) -> Iterable[Any] | None:
+def _loader(config: ConfigFile[Config]) -> Iterable[Any] | None:
     """The batches; those that depend on the models do so on the live ones."""
     keys = config.keys
     if keys.data is None:

@@ -4,8 +4,9 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -18,7 +19,7 @@ from hooksim.cli.schema import KindOf, LocalPath, Strict
 from hooksim.errors import ConfigError, LayerNotFoundError, MissingWeightsError
 from hooksim.measures.choice import MEASURES
 
-__all__ = ["Config", "ConfigFile", "read_config"]
+__all__ = ["Config", "ConfigFile", "SharedKeys", "SideSpec", "read_config", "read_keys"]
 
 
 def _listed(value: Any) -> Any:
@@ -44,7 +45,7 @@ def _pattern(selector: str) -> str:
     return selector
 
 
-ModelSpec = Annotated[dict[str, Any], KindOf(SIDE_KINDS), LocalPath]
+SideSpec = Annotated[dict[str, Any], KindOf(SIDE_KINDS), LocalPath]
 DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS)]
 MeasureSpec = Annotated[
     Any, KindOf(MEASURES, tag="name"), AfterValidator(_measure), _short_for("name")
@@ -61,21 +62,17 @@ Selectors = Annotated[
 ]
 
 
-class Config(Strict):
-    """The keys of a configuration: the arguments of `compare`, models, data and output.
+class SharedKeys(Strict):
+    """The keys that every configuration has: data, output, and how to compare.
 
     Attributes:
-        model_a: The model on the vertical axis: a kind and its keys.
-        model_b: The model on the horizontal axis.
-        data: What both see: a kind and its keys; left out where both sides are recorded.
+        data: What all models see: a kind and its keys; left out where all sides are recorded.
         output: Folder for the result.
         layers_a, layers_b, measures, rows, block_size, pairs, max_samples, forward, device,
             stop_early, on_nonfinite, memory_budget, progress: As for `hooksim.compare`, whose
             defaults hold where a key is left out; `forward` is `package.module:function`.
     """
 
-    model_a: ModelSpec
-    model_b: ModelSpec
     data: DataSpec | None = None
     output: str | None = None
     layers_a: Selectors = None
@@ -97,7 +94,23 @@ class Config(Strict):
     progress: bool = True
 
 
-class ConfigFile(NamedTuple):
+class Config(SharedKeys):
+    """The keys of a comparison of two models.
+
+    Attributes:
+        model_a: The model on the vertical axis: a kind and its keys.
+        model_b: The model on the horizontal axis.
+    """
+
+    model_a: SideSpec
+    model_b: SideSpec
+
+
+Keys = TypeVar("Keys", bound=SharedKeys)
+
+
+@dataclass(frozen=True)
+class ConfigFile(Generic[Keys]):
     """A configuration and the file that it came from.
 
     Attributes:
@@ -107,7 +120,7 @@ class ConfigFile(NamedTuple):
     """
 
     path: Path
-    keys: Config
+    keys: Keys
     document: dict[str, Any]
 
     @contextmanager
@@ -130,11 +143,15 @@ class ConfigFile(NamedTuple):
 
     def _placed(self, error: Exception, key: str) -> str:
         """The message behind its key."""
-        message = str(error).replace("hooksim.list_layers(model)", f"`hooksim layers {self.path}`")
-        side = re.search(r"\b(?:model|recording) ([AB]) \(", message)
+        message = str(error)
+        if isinstance(self.keys, Config):
+            lists = f"`hooksim layers {self.path}`"
+            message = message.replace("hooksim.list_layers(model)", lists)
+        # Of a run it is A, B at a step, or, where each checkpoint is both, a model at a step.
+        side = re.search(r"\b(?:model|recording) (?:([AB])|at)\b[^(]* \(", message)
         if isinstance(error, LayerNotFoundError) and side:
-            return f"layers_{side[1].lower()}: {message}"
-        if isinstance(error, MissingWeightsError) and "allow_missing" in message:
+            return f"layers_{(side[1] or 'A').lower()}: {message}"
+        if isinstance(error, MissingWeightsError) and "allow_missing" in message and key:
             return f"{key}.allow_missing: {message}"
         continues = key and re.match(r"[a-z_]\w*(\.\w+)*: ", message)
         return f"{key}{'.' if continues else ': ' if key else ''}{message}"
@@ -156,8 +173,8 @@ class ConfigFile(NamedTuple):
         Returns:
             Keyword arguments, without models and loader; `forward` is still a name.
         """
-        elsewhere = {"model_a", "model_b", "data", "output"}
-        given = self.keys.model_fields_set - elsewhere
+        of_compare = SharedKeys.model_fields.keys() - {"data", "output"}
+        given = self.keys.model_fields_set & of_compare
         options = {name: getattr(self.keys, name) for name in sorted(given)}
         if "rows" in options:
             rows = options["rows"]
@@ -165,8 +182,30 @@ class ConfigFile(NamedTuple):
         return options
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
-    """Read and check a configuration.
+def read_keys(path: str | Path, overrides: Sequence[str], schema: type[Keys]) -> ConfigFile[Keys]:
+    """Read a configuration and check it against a schema.
+
+    Args:
+        path: A YAML file.
+        overrides: Changes to it, `key.path=value` each.
+        schema: Its keys.
+
+    Returns:
+        The file and its keys.
+
+    Raises:
+        ConfigError: One line, `file: key.path: what is wrong`.
+    """
+    document = read_document(path, overrides)
+    try:
+        keys = schema.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe(error, document)}") from error
+    return ConfigFile(Path(path), keys, document)
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile[Config]:
+    """Read and check the configuration of a comparison.
 
     Args:
         path: A YAML file.
@@ -178,13 +217,10 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile:
     Raises:
         ConfigError: One line, `file: key.path: what is wrong`.
     """
-    document = read_document(path, overrides)
-    try:
-        keys = Config.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {describe(error, document)}") from error
+    config = read_keys(path, overrides, Config)
+    keys = config.keys
     recorded = is_recorded(keys.model_a) and is_recorded(keys.model_b)
     if recorded != (keys.data is None):
         wrong = "expected none for two recorded sides" if recorded else "missing"
         raise ConfigError(f"{path}: data: {wrong}")
-    return ConfigFile(Path(path), keys, document)
+    return config

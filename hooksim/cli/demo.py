@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hooksim.probe import Probe
     from hooksim.results import Comparison
 
 __all__ = ["add_arguments", "demonstrate", "match_table", "run"]
@@ -50,29 +51,34 @@ def run(options: argparse.Namespace) -> None:
 
 
 def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> list[Path]:
-    """Train from two seeds, compare the final models, and an early one with a late one.
+    """Train from two seeds, watched by a probe; compare the final models, and early with late.
 
     Args:
         out: Folder of the demo: `seed-0/checkpoint-10` and so on, and the results.
         checkpoints: Steps to keep checkpoints at; None for the usual ones.
 
     Returns:
-        Folders of the two results.
+        Folders of the results: of the two comparisons, and of the first training's course.
 
     Raises:
         ConfigError: The folder holds something that no demo wrote.
         HooksimError: scikit-learn is not installed.
     """
     from hooksim.cli.training import CHECKPOINTS, train_digits
+    from hooksim.results.page import PAGE
 
     started, folder = time.perf_counter(), Path(out).expanduser()
     steps = tuple(checkpoints or CHECKPOINTS)
     _claim(folder)
     accuracies = {}
+    course = _Course()
     for seed in (0, 1):
         _log.info("training a vision transformer on digits, seed %d, %d steps", seed, steps[-1])
         accuracies[f"seed-{seed}"] = train_digits(
-            folder / f"seed-{seed}", seed=seed, checkpoints=steps
+            folder / f"seed-{seed}",
+            seed=seed,
+            checkpoints=steps,
+            watch=None if seed else course.watch,
         )
         _log.info("  accuracy on unseen digits: %.3f", accuracies[f"seed-{seed}"])
     early, late = f"checkpoint-{steps[0]}", f"checkpoint-{steps[-1]}"
@@ -81,10 +87,46 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
         "early-vs-late": (folder / "seed-0" / early, folder / "seed-0" / late),
     }
     results = [_compare(folder / name, *pair) for name, pair in comparisons.items()]
-    record = {"checkpoints": steps, "accuracy": accuracies, "results": list(comparisons)}
+    results.append(course.save(folder / "training"))
+    record = {
+        "checkpoints": steps,
+        "accuracy": accuracies,
+        "results": [each.name for each in results],
+    }
     (folder / _MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    _log.info("done in %.0f s; heatmaps are the .png files in", time.perf_counter() - started)
+    _log.info("done in %.0f s", time.perf_counter() - started)
+    for result in results:
+        _log.info("page: %s", result / PAGE)
+    _log.info("heatmaps are the .png files in")
     return results
+
+
+class _Course:
+    """Measures a model while it is trained, against its own initial weights."""
+
+    def __init__(self) -> None:
+        self._probe: Probe | None = None
+        self._measured: dict[int, Comparison] = {}
+
+    def watch(self, model: Any, step: int) -> None:
+        """Take the model as it is."""
+        from hooksim.cli.digits import digits_batches
+        from hooksim.probe import Probe
+        from hooksim.results import Comparison
+
+        if self._probe is None:
+            data = digits_batches(({}, {}), split="test")
+            self._probe = Probe(data, reference=model, progress=False)
+        measured = self._probe.measure(model, step)
+        if isinstance(measured, Comparison):  # as it is of a single reference
+            self._measured[step] = measured
+
+    def save(self, path: Path) -> Path:
+        """Write the trajectory of what was measured."""
+        from hooksim.results import Trajectory
+
+        steps, comparisons = list(self._measured), list(self._measured.values())
+        return Trajectory.from_comparisons(steps, comparisons, "initial").save(path, overwrite=True)
 
 
 def match_table(result: "Comparison") -> str:

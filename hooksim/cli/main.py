@@ -15,7 +15,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import Any, NoReturn
 
-from hooksim.cli import compare, demo, heatmap, layers
+from hooksim.cli import compare, demo, heatmap, layers, report, trajectory
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
 from hooksim.loading.wording import first_line
 from hooksim.spelling import did_you_mean
@@ -23,7 +23,7 @@ from hooksim.spelling import did_you_mean
 __all__ = ["main"]
 
 _DONE, _FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
-_SUBCOMMANDS = (demo, compare, layers, heatmap)
+_SUBCOMMANDS = (demo, compare, trajectory, layers, heatmap, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,18 +13,27 @@ from hooksim.cli.survey import Side, as_data, table
 __all__ = ["plan", "sample_count"]
 
 
-def plan(sides: Sequence[Side], inputs: Inputs, *, as_json: bool = False) -> str:
+def plan(
+    sides: Sequence[Side],
+    inputs: Inputs,
+    *,
+    as_json: bool = False,
+    row_bytes: int | None = None,
+) -> str:
     """Say what a run would read and how it would cut it.
 
     Args:
         sides: The surveyed sides.
         inputs: What they were surveyed with.
         as_json: One line of JSON instead of tables.
+        row_bytes: Bytes of one row of every side together, where these are more than those
+            surveyed.
 
     Returns:
         Text that ends in a newline.
     """
-    row_bytes = sum(side.row_bytes for side in sides)
+    if row_bytes is None:
+        row_bytes = sum(side.row_bytes for side in sides)
     asked = inputs.options.get("block_size", "auto")
     block_size: Any = automatic_size(row_bytes) if asked == "auto" else asked
     loader = inputs.batches()

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKPOINTS", "train_digits"]
 
-CHECKPOINTS = (10, 30, 100, 300)
+CHECKPOINTS = (10, 20, 30, 50, 70, 100, 200, 300)
 """Steps after which a checkpoint is kept; training ends with the last."""
 
 _BATCH_SIZE = 64
@@ -26,7 +26,11 @@ _log = logging.getLogger("hooksim.cli")
 
 
 def train_digits(
-    folder: str | Path, *, seed: int, checkpoints: Sequence[int] = CHECKPOINTS
+    folder: str | Path,
+    *,
+    seed: int,
+    checkpoints: Sequence[int] = CHECKPOINTS,
+    watch: Callable[["ViTForImageClassification", int], None] | None = None,
 ) -> float:
     """Train one small vision transformer and keep checkpoints in the Hugging Face format.
 
@@ -34,10 +38,11 @@ def train_digits(
     number of threads are left as they were.
 
     Args:
-        folder: Where `checkpoint-10`, `checkpoint-30`, ... go; those of an earlier training there
+        folder: Where `checkpoint-10`, `checkpoint-20`, ... go; those of an earlier training there
             are removed.
         seed: Of the initial weights and of the order of the pictures.
         checkpoints: Steps after which a checkpoint is kept, in rising order.
+        watch: Called with the model and 0 before the first step, and at each checkpoint.
 
     Returns:
         Share of the test pictures that the last checkpoint names rightly.
@@ -53,9 +58,13 @@ def train_digits(
     with torch.random.fork_rng(devices=[]), _one_thread(), transformers_messages_off():
         torch.manual_seed(seed)
         model = _new_model()
+        if watch is not None:
+            watch(model, 0)
         for step in _steps(model, train, checkpoints[-1]):
             if step in checkpoints:
                 model.save_pretrained(Path(folder) / f"checkpoint-{step}")
+                if watch is not None:
+                    watch(model, step)
                 _log.debug("seed %d, step %d: accuracy %.3f", seed, step, _accuracy(model, test))
     return _accuracy(model, test)
 

@@ -87,8 +87,7 @@ def compare_sides(
         memory_budget=options.memory_budget,
     )
     seconds = _timed(run, batches, total, options)
-    warnings = [*found, *run.warnings, *_unmatched(run, sources)]
-    _say(warnings, run.notes)
+    warnings = _said([*found, *run.warnings, *_unmatched(run, sources)], run.notes)
     common = {**describe_run(run, asked, options, warnings), "seconds": seconds}
     results = []
     for index, (a, b) in enumerate(pairs):
@@ -178,12 +177,13 @@ def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
     return [Note("unmatched_samples", text)]
 
 
-def _say(warnings: Sequence[Note], notes: Sequence[Note]) -> None:
-    """Log what the parts noted."""
+def _said(warnings: list[Note], notes: Sequence[Note]) -> list[Note]:
+    """Log what the parts noted, and give the warnings back."""
     for note in warnings:
         _log.warning("%s", note.text)
     for note in notes:
         _log.info("%s", note.text)
+    return warnings
 
 
 def _matrix(reading: Reading, layers_a: list[str], layers_b: list[str]) -> SimilarityMatrix:

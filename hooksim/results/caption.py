@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["caption_text", "leading_warnings", "size_text", "warning_text"]
+__all__ = ["caption_text", "leading_warnings", "size_text", "warning_lines", "warning_text"]
 
 _ERRORS = (
     "Standard errors are per cell, not for the difference of two cells of one matrix; "
@@ -137,3 +137,23 @@ def warning_text(metadata: Mapping[str, Any]) -> str:
         for _, text in shown
     ]
     return "\n".join([*lines, *([f"and {others:,} more in the metadata"] if others else [])])
+
+
+def warning_lines(metadata: Mapping[str, Any]) -> list[str]:
+    """Write the first warnings for a terminal.
+
+    Args:
+        metadata: Of the comparison.
+
+    Returns:
+        A line for each, and one that counts the others.
+
+    Example:
+        >>> warning_lines({"warnings": [{"code": "order", "text": "the samples are sorted."}]})
+        ['warning (order): the samples are sorted.']
+    """
+    shown, others = leading_warnings(metadata)
+    lines = [f"warning ({code}): {text}" for code, text in shown]
+    if others:
+        lines.append(f"and {others:,} more warnings in metadata['warnings']")
+    return lines

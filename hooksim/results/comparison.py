@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hooksim.errors import ConfigError, HooksimError, UnknownKeyError
-from hooksim.results.caption import caption_text, leading_warnings, size_text, warning_text
+from hooksim.errors import ConfigError, UnknownKeyError
+from hooksim.results.caption import caption_text, size_text, warning_lines, warning_text
 from hooksim.results.diagnostics import LayerDiagnostics, layer_diagnostics
+from hooksim.results.directions import BACK, FORTH, directed_stems
+from hooksim.results.frames import long_table
 from hooksim.results.labels import side_labels
 from hooksim.results.matrix import SimilarityMatrix
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
-_FORTH, _BACK = "_a_to_b", "_b_to_a"
 _WRAPPED = "white-space: pre-wrap; overflow-wrap: anywhere; text-align: left"
 
 
@@ -99,15 +100,7 @@ class Comparison:
             f"{m.span}, {m.meaning.title}"
             for key, m in self._matrices.items()
         ]
-        return "\n".join([*lines, *self._warning_lines()])
-
-    def _warning_lines(self) -> list[str]:
-        """Write the first warnings, each on one line."""
-        shown, others = leading_warnings(self.metadata)
-        lines = [f"warning ({code}): {text}" for code, text in shown]
-        if others:
-            lines.append(f"and {others:,} more warnings in metadata['warnings']")
-        return lines
+        return "\n".join([*lines, *warning_lines(self.metadata)])
 
     def _repr_html_(self) -> str:
         from hooksim.plotting import png_bytes
@@ -148,19 +141,13 @@ class Comparison:
         Raises:
             HooksimError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise HooksimError(
-                "to_pandas needs pandas, which is not installed: pip install 'hooksim[frames]'"
-            ) from error
         rows = [
             (key, layer_a, layer_b, m.values[i, j].item(), m.stderr[i, j].item())
             for key, m in self._matrices.items()
             for i, layer_a in enumerate(m.layers_a)
             for j, layer_b in enumerate(m.layers_b)
         ]
-        return pd.DataFrame(rows, columns=["measure", "layer_a", "layer_b", "value", "stderr"])
+        return long_table(rows, ["measure", "layer_a", "layer_b", "value", "stderr"])
 
     def plot(
         self,
@@ -201,13 +188,13 @@ class Comparison:
         """Choose the matrices to draw."""
         stems = self.directed()
         if key in stems:
-            return [self[f"{key}{_FORTH}"], self[f"{key}{_BACK}"]]
+            return [self[f"{key}{FORTH}"], self[f"{key}{BACK}"]]
         if key is not None:
             return [self[key]]
-        in_pairs = {stem + end for stem in stems for end in (_FORTH, _BACK)}
+        in_pairs = {stem + end for stem in stems for end in (FORTH, BACK)}
         chosen = [m for name, m in self._matrices.items() if name not in in_pairs][:1]
         for stem in stems[:1]:
-            chosen += [self[stem + _FORTH], self[stem + _BACK]]
+            chosen += [self[stem + FORTH], self[stem + BACK]]
         return chosen
 
     def directed(self) -> list[str]:
@@ -217,8 +204,7 @@ class Comparison:
             Stems, such as `"information_imbalance"`, of which both `..._a_to_b` and `..._b_to_a`
             are in the result.
         """
-        stems = [key.removesuffix(_FORTH) for key in self._matrices if key.endswith(_FORTH)]
-        return [stem for stem in stems if stem + _BACK in self._matrices]
+        return directed_stems(self._matrices)
 
     def plot_plane(self, key: str | None = None) -> "tuple[Figure, Axes]":
         """Draw the imbalance plane: A to B against B to A, a point for each pair of layers.
@@ -241,18 +227,21 @@ class Comparison:
             has = ", ".join(map(repr, stems)) or "none"
             asked = "measure" if key is None else repr(key)
             raise UnknownKeyError(f"the result has no {asked} in two directions. It has: {has}.")
-        forth, back = self[f"{key}{_FORTH}"], self[f"{key}{_BACK}"]
+        forth, back = self[f"{key}{FORTH}"], self[f"{key}{BACK}"]
         return draw_plane(
             forth.panel(), back.panel(), title=forth.meaning.label, caption=forth.caption,
             warning=forth.warning,
         )  # fmt: skip
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-        """Write values, metadata, tables and pictures into a folder, whole or not at all.
+    def save(
+        self, path: str | os.PathLike[str], overwrite: bool = False, *, pictures: bool = True
+    ) -> Path:
+        """Write values, metadata, tables, pictures and the page, a folder whole or not at all.
 
         Args:
             path: The folder.
             overwrite: Replace a result that stands there. Anything else is never replaced.
+            pictures: Draw the heatmaps too, which takes longer than all the rest.
 
         Returns:
             The folder.
@@ -262,7 +251,25 @@ class Comparison:
         """
         from hooksim.results.files import save_comparison
 
-        return save_comparison(self, path, overwrite)
+        return save_comparison(self, path, overwrite, pictures=pictures)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write a page that shows everything: one file, to be opened in any browser, offline.
+
+        Args:
+            path: The file; in a folder that is there, its `report.html`. A page that hooksim wrote
+                is replaced, any other file never.
+
+        Returns:
+            The page's path.
+
+        Raises:
+            ConfigError: Something else stands there.
+        """
+        from hooksim.results.page import write_page
+        from hooksim.results.payload import comparison_payload
+
+        return write_page(path, comparison_payload(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Comparison":

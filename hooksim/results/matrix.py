@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hooksim.plotting import Panel
 
-__all__ = ["Match", "Meaning", "SimilarityMatrix"]
+__all__ = ["Match", "Meaning", "SimilarityMatrix", "span_text"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,29 @@ class Match(NamedTuple):
     stderr: float
     runner_up: str | None
     decided: bool
+
+
+def span_text(values: Tensor) -> str:
+    """Say how far values reach.
+
+    Args:
+        values: Any shape; NaN is passed over and counted.
+
+    Returns:
+        Smallest and largest value, for people.
+
+    Example:
+        >>> span_text(torch.tensor([0.25, math.nan, 1.0]))
+        '0.250 to 1.000, 1 undefined'
+    """
+    finite = values[~values.isnan()]
+    if finite.numel() == 0:
+        return "undefined everywhere"
+    missing = values.numel() - finite.numel()
+    undefined = f", {missing:,} undefined" if missing else ""
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    low, high = (round(end.item(), 3) + 0.0 for end in (finite.min(), finite.max()))
+    return f"{low:.3f} to {high:.3f}{undefined}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,14 +154,7 @@ class SimilarityMatrix:
     @property
     def span(self) -> str:
         """Smallest and largest value, for people."""
-        finite = self.values[~self.values.isnan()]
-        if finite.numel() == 0:
-            return "undefined everywhere"
-        missing = self.values.numel() - finite.numel()
-        undefined = f", {missing:,} undefined" if missing else ""
-        # Adding 0 turns a rounded -0.0 into 0.0.
-        low, high = (round(end.item(), 3) + 0.0 for end in (finite.min(), finite.max()))
-        return f"{low:.3f} to {high:.3f}{undefined}"
+        return span_text(self.values)
 
     def __repr__(self) -> str:
         size = f"{len(self.layers_a)} x {len(self.layers_b)} (A x B)"

@@ -19,7 +19,11 @@ _LONGEST_STEM = 80
 
 
 def write_table(
-    path: Path, values: Tensor, layers_a: Sequence[str], layers_b: Sequence[str]
+    path: Path,
+    values: Tensor,
+    layers_a: Sequence[str],
+    layers_b: Sequence[str],
+    corner: str = _CORNER,
 ) -> None:
     """Write one labelled table, A down, B across.
 
@@ -29,10 +33,11 @@ def write_table(
         layers_a: Names of the rows. A name that a spreadsheet would take for a formula gets an
             apostrophe in front.
         layers_b: Names of the columns.
+        corner: What the names of the rows and the columns are.
     """
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([_CORNER, *map(_harmless, layers_b)])
+        writer.writerow([corner, *map(_harmless, layers_b)])
         for layer, row in zip(layers_a, values.tolist(), strict=True):
             writer.writerow([_harmless(layer), *map(repr, row)])
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from hooksim import Comparison
+from hooksim import Comparison, Trajectory
 from hooksim.cli.demo import demonstrate, match_table
 from hooksim.cli.main import main
 from hooksim.cli.training import CHECKPOINTS, train_digits
@@ -21,19 +21,34 @@ def demo(tmp_path_factory):
 
 def test_what_it_leaves(demo):
     out, results = demo
-    assert [path.name for path in results] == ["seed-0-vs-seed-1", "early-vs-late"]
+    assert [path.name for path in results] == ["seed-0-vs-seed-1", "early-vs-late", "training"]
     for seed in (0, 1):
         steps = sorted(path.name for path in (out / f"seed-{seed}").iterdir())
         assert steps == ["checkpoint-1", "checkpoint-3"]
-    for path in results:
+    for path in results[:2]:
         assert (path / "cka.png").read_bytes().startswith(b"\x89PNG")
         result = Comparison.load(path)
         assert result.n_samples == 450
         assert result["cka"].layers_a == [f"vit.layers.{index}" for index in range(4)]
 
 
+def test_the_training_was_watched_from_its_beginning(demo):
+    out, [*_, path] = demo
+    trajectory = Trajectory.load(path)
+    assert trajectory.steps == [0, 1, 3]
+    drift = trajectory.drift("cka").values
+    assert torch.allclose(drift[0], torch.ones(4, dtype=torch.float64))
+    assert (drift[2] < 1).all()
+    assert (path / "report.html").is_file()
+    last = load_model(out / "seed-0" / "checkpoint-3").model
+    train_digits(out.parent / "unwatched", seed=0, checkpoints=(1, 3))
+    unwatched = load_model(out.parent / "unwatched" / "checkpoint-3").model
+    for (name, one), other in zip(last.named_parameters(), unwatched.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
+
+
 def test_early_is_compared_with_late(demo):
-    out, [_, early_vs_late] = demo
+    out, [_, early_vs_late, _] = demo
     early, late = (load_model(out / "seed-0" / f"checkpoint-{step}").model for step in (1, 3))
     assert not torch.equal(early.classifier.weight, late.classifier.weight)
     diagonal = Comparison.load(early_vs_late)["cka"].values.diagonal()
@@ -69,7 +84,7 @@ def test_seeds_differ_and_the_random_state_is_left_alone(tmp_path):
 
 
 def test_the_table_shows_each_layer_with_its_match(demo):
-    _, [path, _] = demo
+    _, [path, *_] = demo
     result = Comparison.load(path)
     lines = match_table(result).splitlines()
     assert lines[0] == "cka: layer of A, closest layer of B, value"

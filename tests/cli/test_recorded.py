@@ -84,6 +84,11 @@ def test_a_dry_run_counts_the_samples_of_recordings(recorded, capsys):
         ("model_a.path=features.npz", "recorded.yaml: model_a.path: "),
         ("model_b.path=nowhere.npz", "recorded.yaml: model_b.path: no file 'nowhere.npz'"),
         ("model_b.ids=name", "recorded.yaml: model_b.ids: 'features.npz' has no array 'name'"),
+        (
+            "model_b.ids=double",
+            "recorded.yaml: model_b.ids: expected one id a sample in 'double', ",
+        ),
+        ("device=cpu", "recorded.yaml: device: expected None for recordings: no model is run."),
         ("layers_a=['7']", "recorded.yaml: layers_a: no layer of recording A (Sequential)"),
         ("block_size=batch", "recorded.yaml: block_size"),
         ("rows=cls", "recorded.yaml: rows: recording A (Sequential) holds"),
@@ -108,3 +113,11 @@ def test_the_layers_of_a_recording_by_its_path(recorded, capsys):
     out = capsys.readouterr().out
     assert out.startswith("Sequential, 2 layers\n")
     assert "* 0" in out and "recorded  40 x 6" in out
+
+
+def test_recordings_of_other_lengths_are_cut_alike(recorded, capsys):
+    features = dict(np.load("features.npz"))
+    np.savez("features.npz", **{name: array[:30] for name, array in features.items()})
+    assert main(["layers", "recorded.yaml", "--set=max_samples=15"]) == 0
+    assert main(["compare", "recorded.yaml", "--set=max_samples=15", "--dry-run"]) == 0
+    assert "15 samples" in capsys.readouterr().out

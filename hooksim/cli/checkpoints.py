@@ -1,0 +1,163 @@
+"""The checkpoints of a run, from a spec: each becomes the spec of a side of its own.
+
+A kind of run is a function: its keyword arguments are the keys of the config, those of the model's
+loader among them. Messages about a key start with `key: `.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeAlias
+
+from pydantic import Field
+
+from hooksim.errors import ConfigError
+from hooksim.loading import MODEL_KINDS
+from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
+from hooksim.trajectory import step_of
+
+__all__ = ["RUN_KINDS", "Found", "find_checkpoints"]
+
+Every: TypeAlias = Annotated[int, Field(ge=1)]
+Revisions: TypeAlias = Annotated[list[str], Field(min_length=1)]
+
+
+class Found(NamedTuple):
+    """One checkpoint of a run.
+
+    Attributes:
+        name: What its step is read off.
+        spec: The spec of its model or recording.
+    """
+
+    name: str
+    spec: dict[str, Any]
+
+
+def _takes_also(kind: str, *instead: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a function the keys of a kind of model too, but for some."""
+
+    def extend(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function, eval_str=True).parameters
+        loader = inspect.signature(MODEL_KINDS[kind], eval_str=True).parameters
+        mine = [each for each in own.values() if each.kind is not each.VAR_KEYWORD]
+        more = [
+            each.replace(kind=each.KEYWORD_ONLY)
+            for name, each in loader.items()
+            if name not in own and name not in instead
+        ]
+        function.__signature__ = inspect.Signature([*mine, *more])  # type: ignore[attr-defined]
+        return function
+
+    return extend
+
+
+@_takes_also("transformers", "subfolder", "revision")
+def _of_transformers(
+    *,
+    path: str,
+    pattern: str | None = None,
+    revisions: Revisions | None = None,
+    every: Every = 1,
+    **model: Any,
+) -> list[Found]:
+    """Find the checkpoints of a run in the Hugging Face format.
+
+    Args:
+        path: Folder that holds a folder for each checkpoint, or a hub id.
+        pattern: Names of these folders; `checkpoint-*` where it is left out.
+        revisions: Branches, tags or commits instead, for a hub id, in the order of the run.
+        every: Take each that many only, from the first on.
+        model: As for a model of this kind.
+    """
+    spec = {"kind": "transformers", "path": path, **model}
+    folder = Path(path).expanduser()
+    if revisions is not None:
+        if folder.is_dir() or pattern is not None:
+            got = "a folder" if folder.is_dir() else "a pattern, too"
+            raise ConfigError(f"revisions: they are of a hub id, got {got}")
+        return [Found(each, {**spec, "revision": each}) for each in revisions[::every]]
+    if not folder.is_dir():
+        close = did_you_mean(path, map(str, folder.parent.glob("*/")))
+        hint = close or f" in {str(Path.cwd())!r}; a hub id needs revisions"
+        raise ConfigError(f"path: no folder {path!r}{hint}")
+    wanted = pattern or "checkpoint-*"
+    found = [each for each in folder.glob(wanted) if each.is_dir()]
+    if not found:
+        inside = sorted(each.name for each in folder.iterdir() if each.is_dir())
+        has = f"; its folders: {listed(inside)}" if inside else ""
+        raise ConfigError(f"path: {path!r} holds no folder {wanted!r}{has}")
+    return [Found(each, {**spec, "path": each}) for each in _in_order(found)[::every]]
+
+
+@_takes_also("python", "weights")
+def _of_python(*, weights: str, every: Every = 1, **model: Any) -> list[Found]:
+    """Find files of weights, each for a model of its own from one factory.
+
+    Args:
+        weights: Pattern of the files, such as `runs/*.safetensors`.
+        every: Take each that many only, from the first on.
+        model: As for a model of this kind.
+    """
+    found = [each for each in _matches(weights) if each.is_file()]
+    if not found:
+        raise ConfigError(f"weights: no file matches {weights!r} in {str(Path.cwd())!r}")
+    spec = {"kind": "python", **model}
+    return [Found(each, {**spec, "weights": each}) for each in _in_order(found)[::every]]
+
+
+def _of_recordings(*, path: str, every: Every = 1) -> list[Found]:
+    """Find recordings, one of each checkpoint: the way for models that do not fit together.
+
+    Args:
+        path: Pattern of their folders, such as `runs/recorded/step-*`.
+        every: Take each that many only, from the first on.
+    """
+    found = [each for each in _matches(path) if each.is_dir()]
+    if not found:
+        raise ConfigError(f"path: no folder matches {path!r} in {str(Path.cwd())!r}")
+    return [Found(each, {"kind": "recording", "path": each}) for each in _in_order(found)[::every]]
+
+
+RUN_KINDS: dict[str, Callable[..., list[Found]]] = {
+    "transformers": _of_transformers,
+    "python": _of_python,
+    "recording": _of_recordings,
+}
+"""One entry a kind of run."""
+
+
+def find_checkpoints(spec: Mapping[str, Any]) -> list[Found]:
+    """Find the checkpoints that a checked spec describes.
+
+    Args:
+        spec: `kind` and the keys of that kind.
+
+    Returns:
+        In the order of their steps, those without a number last; revisions as they are listed.
+
+    Raises:
+        ConfigError: A folder or file is not there; the message starts with its key.
+    """
+    keys = dict(spec)
+    return RUN_KINDS[keys.pop("kind")](**keys)
+
+
+def _matches(pattern: str) -> Iterable[Path]:
+    """Paths that match a pattern, relative to the working folder or absolute."""
+    wanted = Path(pattern).expanduser()
+    root = Path(wanted.anchor)
+    parts = wanted.relative_to(root) if wanted.anchor else wanted
+    return root.glob(str(parts))
+
+
+def _in_order(paths: Sequence[Path]) -> list[str]:
+    """The paths by the numbers of their steps; those without one come last, by name."""
+
+    def place(path: Path) -> tuple[bool, int, str]:
+        step = step_of(path)
+        numbered = isinstance(step, int)
+        return (not numbered, step if isinstance(step, int) else 0, str(path))
+
+    return [str(path) for path in sorted(paths, key=place)]

@@ -1,0 +1,154 @@
+"""What the configuration of a trajectory describes: checkpoints, a reference, a loader."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hooksim.cli.checkpoints import Found, find_checkpoints
+from hooksim.cli.comparing import Inputs
+from hooksim.cli.config import ConfigFile
+from hooksim.cli.data import build_data
+from hooksim.cli.naming import short_names
+from hooksim.cli.recorded import is_recorded, load_side
+from hooksim.cli.survey import Side as SurveyedSide
+from hooksim.cli.survey import survey
+from hooksim.cli.trajectory_config import TrajectoryConfig
+from hooksim.errors import Note
+from hooksim.loading import import_factory
+from hooksim.sides import Side
+
+__all__ = ["RunInputs", "load_run_inputs", "survey_run"]
+
+_log = logging.getLogger("hooksim.cli")
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Everything that the configuration of a trajectory names; checkpoints are loaded one by one.
+
+    Attributes:
+        found: The checkpoints.
+        reference: A word, or a loaded side.
+        reference_spec: Of a reference that is loaded; a checkpoint of the same is the same side.
+        reference_name: What pictures call a reference that is no checkpoint of the run.
+        loader: The batches; None where all sides are recorded.
+        options: The arguments of `hooksim.compare` that the file sets.
+        notes: What loading found worth saying so far.
+    """
+
+    found: list[Found]
+    reference: Any
+    reference_spec: Mapping[str, Any] | None
+    reference_name: str
+    loader: Iterable[Any] | None
+    options: dict[str, Any]
+    notes: list[Note] = field(default_factory=list)
+
+    def load(self, name: str) -> Side:
+        """Load a checkpoint.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            A model in evaluation mode, or a recording.
+        """
+        [spec] = [each.spec for each in self.found if each.name == name]
+        if spec == self.reference_spec:
+            reference: Side = self.reference
+            return reference  # the same object is read once
+        return self.take(name, spec)
+
+    def take(self, name: str, spec: Mapping[str, Any]) -> Side:
+        """Load any side, and say what is worth saying of it.
+
+        Args:
+            name: What it is called.
+            spec: Its spec.
+
+        Returns:
+            A model in evaluation mode, or a recording.
+        """
+        side, notes = load_side(spec)
+        for note in notes:
+            said = Note(note.code, f"{name}: {note.text}")
+            _log.info("%s", said.text)
+            self.notes.append(said)
+        return side
+
+
+def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
+    """Find the checkpoints and load the rest; factories must be importable.
+
+    Args:
+        config: A checked configuration.
+
+    Returns:
+        The checkpoints found, the reference, the loader, the options.
+
+    Raises:
+        ConfigError: A file or factory is not there: `file: key.path: what is wrong`.
+        MissingWeightsError: The reference lacks weights.
+    """
+    keys, options = config.keys, config.compare_options()
+    if options.get("forward") is not None:
+        with config.at("forward"):
+            options["forward"] = import_factory(options["forward"])
+    for key, spec in (("checkpoints", keys.checkpoints), ("reference", keys.reference)):
+        if isinstance(spec, Mapping) and "factory" in spec:
+            with config.at(key):
+                import_factory(spec["factory"])
+    with config.at("checkpoints"):
+        found = find_checkpoints(keys.checkpoints)
+    loader = _loader(config, found)
+    inputs = RunInputs(found, keys.reference, None, "", loader, options)
+    if isinstance(keys.reference, str):
+        return inputs
+    with config.at("reference"):
+        side = inputs.take("reference", keys.reference)
+    name = short_names(keys.reference, found[0].spec)[0]
+    return replace(inputs, reference=side, reference_spec=keys.reference, reference_name=name)
+
+
+def _loader(config: ConfigFile[TrajectoryConfig], found: list[Found]) -> Iterable[Any] | None:
+    """The batches; those that depend on the models do so on the live ones."""
+    keys = config.keys
+    if keys.data is None:
+        return None
+    reference = found[0].spec if isinstance(keys.reference, str) else keys.reference
+    live = [spec for spec in (reference, found[0].spec) if not is_recorded(spec)]
+    with config.at("data"):
+        return build_data(keys.data, (live[0], live[-1]))
+
+
+def survey_run(inputs: RunInputs) -> tuple[list[SurveyedSide], Inputs, int]:
+    """Read the first batch of the first checkpoint, and of a reference that is no checkpoint.
+
+    Args:
+        inputs: The checkpoints found and the rest.
+
+    Returns:
+        The surveyed sides, what they were surveyed with, and the bytes of one row of the layers
+        of all checkpoints together.
+
+    Raises:
+        HooksimError: A selector, the batch or the first checkpoint does not fit.
+    """
+    options, first = inputs.options, inputs.load(inputs.found[0].name)
+    own = not isinstance(inputs.reference, str)
+    rows = options.get("rows", "auto")
+    policies = rows if isinstance(rows, tuple) else (rows, rows)
+    layers = [options.get("layers_a"), options.get("layers_b")]
+    apart = own or layers[1] not in (None, layers[0]) or policies[0] != policies[1]
+    both = Inputs(inputs.reference if own else first, first, inputs.loader, options, inputs.notes)
+    count = 2 if apart else 1
+    sides = survey(
+        both[:2][-count:],
+        both.batches(),
+        layers=layers[:count],
+        rows=policies[:count],
+        **{key: options[key] for key in ("forward", "device") if key in options},
+    )
+    row_bytes = len(inputs.found) * sides[-1].row_bytes + (sides[0].row_bytes if apart else 0)
+    return sides, both, row_bytes

@@ -1,0 +1,236 @@
+"""Curves over the steps of a run: a line a layer, coloured by depth, with bands of its error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hooksim.plotting.colours import Scale, clip_rounding
+from hooksim.plotting.figure import add_caption, fit_panels, new_figure, wrap
+from hooksim.plotting.names import choose_ticks, escape, shorten, shorten_all, split_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+__all__ = ["Curves", "draw_curves"]
+
+_WIDTH, _HEIGHT = 6.2, 3.9  # inches of the panel
+_LABEL_FONT = 9.0
+_MOST_MARKERS = 40  # steps; more of them are a line alone
+_MOST_TICKS = 9  # steps that are named one by one
+_LONGEST_STEP = 18  # characters
+# The yellow end of the colours would not be seen on white.
+_DEEPEST = 0.88
+_CLOSE_LINES = 8  # layers; more of them get lighter bands
+# Steps that span this factor may stand on a logarithmic axis.
+_WIDE = 20.0
+# Where values take at least this share of the range, all of it is shown.
+_SHARE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Values by step that are to be drawn.
+
+    Attributes:
+        steps: Numbers, or any words.
+        layers: Names, in the order of depth.
+        values: `(steps, layers)`; NaN leaves a gap.
+        stderr: Standard errors, shaped alike; NaN draws no band.
+        scale: The range of the values, which end is the better one, and what they are.
+        against: The step that all others are compared with, which gets a line; None if none is.
+    """
+
+    steps: Sequence[int | str]
+    layers: Sequence[str]
+    values: Tensor
+    stderr: Tensor
+    scale: Scale
+    against: int | str | None = None
+    numbers: NDArray[np.float64] = field(init=False, repr=False)
+    errors: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        numbers, errors = (
+            each.detach().cpu().double().numpy() for each in (self.values, self.stderr)
+        )
+        object.__setattr__(self, "numbers", clip_rounding(numbers, self.scale.low, self.scale.high))
+        object.__setattr__(self, "errors", errors)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether every step is a number, so that distances between them mean something."""
+        return all(isinstance(step, int) for step in self.steps)
+
+
+def draw_curves(curves: Curves, *, caption: str = "", warning: str = "") -> "tuple[Figure, Axes]":
+    """Draw a line for each layer.
+
+    Args:
+        curves: What to draw.
+        caption: Small text below.
+        warning: Lines in dark red above the caption.
+
+    Returns:
+        The figure and its axes. Layers without a value are left out and counted in the caption.
+
+    Example:
+        >>> import torch
+        >>> values = torch.tensor([[1.0, 1.0], [0.9, 0.7], [0.8, 0.5]])
+        >>> scale = Scale("max", 0.0, 1.0, "CKA")
+        >>> fig, ax = draw_curves(Curves([0, 50, 100], ["0", "1"], values, 0.1 * values, scale))
+        >>> ax.get_ylabel(), len(ax.collections)
+        ('CKA', 2)
+    """
+    fig = new_figure()
+    fig.set_size_inches(_WIDTH + 2, _HEIGHT + 1.5)
+    ax = fig.subplots()
+    colours = _depth_colours(len(curves.layers))
+    places = _draw_steps(ax, curves)
+    _draw_lines(ax, curves, places, colours)
+    _limit(ax, curves)
+    ax.set_ylabel(wrap(curves.scale.label, _HEIGHT, _LABEL_FONT), fontsize=_LABEL_FONT)
+    ax.tick_params(labelsize=8, length=2.5, width=0.6)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    if len(curves.layers) > 0:
+        _draw_depth_bar(fig, ax, curves.layers, colours)
+    fit_panels(fig, [ax], _WIDTH, _HEIGHT)
+    bands = "Bands: one standard error either way."
+    add_caption(fig, " ".join(filter(None, [caption, bands, _undefined(curves)])), warning)
+    fit_panels(fig, [ax], _WIDTH, _HEIGHT, corrections=1)
+    return fig, ax
+
+
+def _depth_colours(count: int) -> "ListedColormap":
+    """One colour a layer, from the first to the last."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(mpl.colormaps["cividis"](np.linspace(0, _DEEPEST, max(count, 1))))
+
+
+def _draw_steps(ax: "Axes", curves: Curves) -> NDArray[np.float64]:
+    """Prepare the axis of the steps, and say where each one stands."""
+    steps = list(curves.steps)
+    numbers = np.array(steps if curves.numeric else range(len(steps)), dtype=np.float64)
+    ax.set_xlabel("step", fontsize=_LABEL_FONT)
+    if curves.numeric:
+        _scale_steps(ax, numbers)
+    else:
+        spacing = _WIDTH * 72 / max(1, len(steps))
+        every = choose_ticks(len(steps), spacing).step
+        names = [escape(name) for name in shorten_all(list(map(str, steps)), _LONGEST_STEP)]
+        turned = max(map(len, names), default=0) * 0.6 * 8 > 0.9 * spacing * every
+        ax.set_xticks(numbers[::every], names[::every], rotation=45 if turned else 0)
+        for text in ax.get_xticklabels() if turned else ():
+            text.set(horizontalalignment="right", rotation_mode="anchor")
+    if curves.against in steps:
+        place = numbers[steps.index(curves.against)]
+        ax.axvline(place, color="#8c8c8c", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    return numbers
+
+
+def _scale_steps(ax: "Axes", steps: NDArray[np.float64]) -> None:
+    """Choose a logarithmic axis for steps that grow by factors, and name few steps one by one."""
+    from matplotlib.ticker import NullLocator
+
+    positive = np.unique(steps[steps > 0])
+    if _grow_by_factors(positive) and (steps >= 0).all():
+        # Linear below the first positive step: a step 0 has its place too.
+        ax.set_xscale("symlog", linthresh=positive[0], linscale=0.4)
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlabel("step (logarithmic)", fontsize=_LABEL_FONT)
+    if len(steps) <= _MOST_TICKS:
+        ax.set_xticks(steps, [f"{step:,.0f}" for step in steps])
+    else:
+        ax.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
+
+
+def _grow_by_factors(steps: NDArray[np.float64]) -> bool:
+    """Whether sorted positive steps are more evenly spaced in their logarithms."""
+    if len(steps) < 3 or steps[-1] < _WIDE * steps[0]:
+        return False
+
+    def unevenness(gaps: NDArray[np.float64]) -> float:
+        return float(gaps.std() / gaps.mean())
+
+    return unevenness(np.diff(np.log(steps))) < unevenness(np.diff(steps))
+
+
+def _draw_lines(
+    ax: "Axes", curves: Curves, places: NDArray[np.float64], colours: "ListedColormap"
+) -> None:
+    """Draw bands first, so that no line is covered."""
+    order = np.argsort(places, kind="stable")
+    marked: dict[str, Any] = {"marker": "o", "markersize": 3} if len(order) <= _MOST_MARKERS else {}
+    alpha = 0.18 if len(curves.layers) <= _CLOSE_LINES else 0.1
+    for layer in range(len(curves.layers)):
+        values, errors = curves.numbers[order, layer], curves.errors[order, layer]
+        if np.isnan(values).all():
+            continue
+        ax.fill_between(
+            places[order], values - errors, values + errors, color=colours(layer), alpha=alpha,
+            linewidth=0, zorder=1,
+        )  # fmt: skip
+        ax.plot(places[order], values, color=colours(layer), linewidth=1.3, zorder=2, **marked)
+
+
+def _limit(ax: "Axes", curves: Curves) -> None:
+    """Show the whole range where the values take much of it, else the part that they take."""
+    low, high = curves.scale.low, curves.scale.high
+    errors = np.nan_to_num(curves.errors)
+    known = ~np.isnan(curves.numbers)
+    if not known.any():
+        ax.set_ylim(low, high)
+        return
+    least = float((curves.numbers - errors)[known].min())
+    most = float((curves.numbers + errors)[known].max())
+    if most - least >= _SHARE * (high - low):
+        least, most = min(low, least), max(high, most)
+    # Values that are all alike get a hundredth of the range, not a view of their rounding.
+    room = max(0.04 * (most - least), 0.005 * (high - low))
+    ax.set_ylim(least - room, most + room)
+    for end in (low, high):
+        ax.axhline(end, color="#d0d0d0", linewidth=0.6, zorder=0)
+
+
+def _draw_depth_bar(
+    fig: "Figure", ax: "Axes", layers: Sequence[str], colours: "ListedColormap"
+) -> None:
+    """Say which colour is which layer, first layer at the bottom."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import BoundaryNorm
+
+    count = len(layers)
+    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
+    bar = fig.colorbar(
+        ScalarMappable(norm, colours), ax=ax, aspect=30, pad=0.02, fraction=0.05,
+        spacing="proportional",
+    )  # fmt: skip
+    pattern, rest = split_names(layers)
+    ticks = choose_ticks(count, _HEIGHT * 72 / count)
+    names = [escape(name) for name in shorten_all(rest)]
+    places = range(0, count, ticks.step)
+    bar.set_ticks(list(places), labels=[names[i] for i in places])
+    bar.ax.tick_params(labelsize=min(8.0, ticks.font), length=2.5, width=0.6)
+    bar.minorticks_off()
+    label = f"layer {shorten(pattern, 36)}" if pattern else "layer"
+    bar.set_label(wrap(label, _HEIGHT, _LABEL_FONT), fontsize=_LABEL_FONT)
+    bar.outline.set_visible(False)
+
+
+def _undefined(curves: Curves) -> str:
+    """Count the layers that have no line."""
+    count = int(np.isnan(curves.numbers).all(axis=0).sum())
+    if not count:
+        return ""
+    return (
+        f"{count:,} of {len(curves.layers):,} layers are left out: no step has an equally named "
+        "one, or they are undefined."
+    )

@@ -1,0 +1,7 @@
+"""The checkpoints of a run compared with a reference, or with each other."""
+
+from hooksim.trajectory.checkpoints import Load
+from hooksim.trajectory.compare import Reference, compare_checkpoints
+from hooksim.trajectory.steps import step_of, steps_of
+
+__all__ = ["Load", "Reference", "compare_checkpoints", "step_of", "steps_of"]
