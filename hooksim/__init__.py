@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from hooksim import functional
+    from hooksim import callbacks, functional
     from hooksim.accumulators.covariance import CovarianceAccumulator
     from hooksim.accumulators.gram import GramAccumulator
     from hooksim.accumulators.ranks import RankAccumulator
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from hooksim.estimators import CkaEstimator, InformationImbalanceEstimator
     from hooksim.measures.cka import CKA
     from hooksim.measures.information_imbalance import InformationImbalance
+    from hooksim.probe import Probe
     from hooksim.recording import Recording, record
-    from hooksim.results import Comparison, SimilarityMatrix
+    from hooksim.results import Comparison, SimilarityMatrix, Trajectory
+    from hooksim.trajectory import compare_checkpoints
 
 _HOME = {
     "AlignmentError": "errors",
@@ -47,13 +49,16 @@ _HOME = {
     "NonFiniteError": "errors",
     "NotEnoughSamplesError": "errors",
     "PairedBatch": "capture.batches",
+    "Probe": "probe",
     "RankAccumulator": "accumulators.ranks",
     "Recording": "recording",
     "Rows": "capture.rows",
     "ShapeError": "errors",
     "SimilarityMatrix": "results",
+    "Trajectory": "results",
     "capture_activations": "capture.hooks",
     "compare": "comparison",
+    "compare_checkpoints": "trajectory",
     "list_layers": "capture.layers",
     "record": "recording",
 }
@@ -74,13 +79,17 @@ __all__ = [
     "NonFiniteError",
     "NotEnoughSamplesError",
     "PairedBatch",
+    "Probe",
     "RankAccumulator",
     "Recording",
     "Rows",
     "ShapeError",
     "SimilarityMatrix",
+    "Trajectory",
+    "callbacks",
     "capture_activations",
     "compare",
+    "compare_checkpoints",
     "functional",
     "list_layers",
     "record",
@@ -89,8 +98,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
-    if name == "functional":
-        return import_module("hooksim.functional")
+    if name in ("callbacks", "functional"):
+        return import_module(f"hooksim.{name}")
     if name in _HOME:
         return getattr(import_module(f"hooksim.{_HOME[name]}"), name)
     raise AttributeError(f"module 'hooksim' has no attribute {name!r}")

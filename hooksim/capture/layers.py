@@ -67,9 +67,10 @@ def list_layers(model: nn.Module) -> list[str]:
         >>> list_layers(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
         ['0', '1']
     """
-    if not isinstance(model, nn.Module):
-        own = " Its own names are in .layers." if hasattr(model, "layers") else ""
-        raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.{own}")
+    given: object = model
+    if not isinstance(given, nn.Module):
+        own = " Its own names are in .layers." if hasattr(given, "layers") else ""
+        raise ConfigError(f"model: expected a torch.nn.Module, got {type(given).__name__}.{own}")
     return list(_first_names(named_layers(unwrap(model))))
 
 

@@ -1,0 +1,140 @@
+"""A callback for Lightning's Trainer: measures a model while it is trained."""
+
+import os
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+
+from hooksim.callbacks.figures import show_heatmaps
+from hooksim.callbacks.watch import Every, Measured, Watch
+from hooksim.probe import Probe
+
+__all__ = ["SimilarityCallback"]
+
+
+class SimilarityCallback(Callback):
+    """Compares the module with a probe's references at each validation, checkpoint, or N steps.
+
+    It changes nothing of the training. Everything goes into `<output_dir>/hooksim/`: a result for
+    each step in `step-N/` (with several references `step-N/NAME/`), a line for each in
+    `history.jsonl` (`step`, `epoch`, `scalars`, `seconds`), and the references, so that a run that
+    goes on from a checkpoint compares with what it began with; what an earlier run left there goes.
+    One process writes. The sanity check before training is passed over.
+
+    The scalars go to all loggers of the Trainer, as `hooksim_NAME_cka_diagonal_mean` and so on, and
+    to its `callback_metrics`; at the end its log says what share of the run's time measuring took.
+    The measured model is the LightningModule, so its layers have their names there: give the same
+    module as the reference.
+
+    Args:
+        probe: What measures.
+        every: `"eval"`, `"save"`, or a number of steps.
+        pictures: Draw heatmaps: into `step-N/`, and for loggers that take images. Takes several
+            seconds each time, where a measurement may take a fraction of one.
+        output_dir: Folder of the run, the same where it goes on; None for the Trainer's
+            `default_root_dir`.
+
+    Raises:
+        ConfigError: `every` is something else.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> callback = SimilarityCallback(Probe([torch.randn(50, 4)], reference=model), every=100)
+        >>> # lightning.Trainer(callbacks=[callback]).fit(module, loader)
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        every: Every = "eval",
+        *,
+        pictures: bool = False,
+        output_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._watch = Watch(probe, every, pictures=pictures)
+        self._output_dir = output_dir
+        self._lines: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the history so far to a checkpoint.
+
+        Returns:
+            Plain data.
+        """
+        return {"history": self._watch.lines}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the history of a checkpoint, for a run that goes on.
+
+        Args:
+            state_dict: What `state_dict` gave.
+        """
+        self._lines = list(state_dict["history"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a run or go on with one."""
+        folder = trainer.default_root_dir if self._output_dir is None else self._output_dir
+        told = self._watch.begin(
+            os.fspath(folder),
+            trainer.global_step,
+            writes=trainer.is_global_zero,
+            lines=self._lines,
+        )
+        for text in told:
+            rank_zero_warn(text)
+        if self._watch.overdue:
+            self._measure(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure where it is time."""
+        if not trainer.sanity_checking and self._watch.due("eval", trainer.global_step):
+            self._measure(trainer, pl_module, in_log=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        """Measure where it is time."""
+        if self._watch.due("step", trainer.global_step):
+            self._measure(trainer, pl_module, in_log=True)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Measure where it is time."""
+        if self._watch.due("save", trainer.global_step):
+            self._measure(trainer, pl_module)
+        with self._watch.timed():
+            self._watch.keep_previous(trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the run, and say how long measuring took."""
+        rank_zero_info(self._watch.end())
+
+    def _measure(self, trainer: Trainer, module: LightningModule, *, in_log: bool = False) -> None:
+        with self._watch.timed():
+            epoch = float(trainer.current_epoch)
+            measured = self._watch.measure(module, trainer.global_step, epoch)
+            if measured is not None:
+                self._tell(trainer, module, measured, in_log=in_log)
+
+    def _tell(
+        self, trainer: Trainer, module: LightningModule, measured: Measured, *, in_log: bool
+    ) -> None:
+        if measured.error:
+            rank_zero_warn(f"step {measured.step} could not be measured: {measured.error}")
+        if in_log:
+            # For callbacks that watch a metric. Loggers are told below, since this way they would
+            # hear of one step in log_every_n_steps.
+            module.log_dict(measured.scalars, logger=False, rank_zero_only=True)
+        for logger in trainer.loggers:
+            if measured.scalars:
+                logger.log_metrics(measured.scalars, step=measured.step)
+        if self._watch.pictures:
+            sinks = [
+                each if hasattr(each, "log_image") else getattr(each, "experiment", None)
+                for each in trainer.loggers
+            ]
+            show_heatmaps(sinks, measured.results, measured.step)

@@ -1,0 +1,131 @@
+"""The folder of a watched run: a result for each step, the references, the history."""
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hooksim.callbacks.history import History
+from hooksim.errors import ConfigError
+from hooksim.probe import Probe
+from hooksim.results import Comparison, check_target
+
+__all__ = ["RunFolder"]
+
+_KEPT = 2  # of the previous measurements: one of them belongs to the last whole checkpoint
+
+
+class RunFolder:
+    """What a run leaves behind, and takes up again where it was interrupted.
+
+    `history.jsonl`, `step-N/` with the result of that step (or `step-N/NAME/` for each of several
+    references), `reference-NAME/` with the recording of a reference, and in
+    `reference-NAME/step-N/` that of a measurement which the next one is compared with.
+
+    State: the history, and what is in the folder.
+
+    Args:
+        path: The folder.
+        probe: Whose references and results these are.
+    """
+
+    def __init__(self, path: Path, probe: Probe) -> None:
+        self.path = path
+        self.history = History(path / "history.jsonl")
+        self._probe = probe
+
+    def begin(self) -> None:
+        """Begin a new run: what an earlier one left here goes, and the references are kept."""
+        self.history.clear()
+        self._remove_results(after=-1)
+        for name in self._probe.previous:
+            shutil.rmtree(self._reference(name), ignore_errors=True)
+        for name, recording in self._probe.references.items():
+            if name not in self._probe.previous:
+                recording.save(self._reference(name), overwrite=True)
+
+    def resume(self, step: int, lines: Iterable[dict[str, Any]] = ()) -> list[str]:
+        """Go back to a step, with the references that the run began with.
+
+        Args:
+            step: The last step that counts.
+            lines: Of the history, from a checkpoint.
+
+        Returns:
+            What could not be taken up again, for people.
+        """
+        self.history.resume(step, lines)
+        self._remove_results(after=step)
+        self._probe.forget_previous()
+        fixed = [name for name in self._probe.references if name not in self._probe.previous]
+        told = [
+            f"reference {name!r}: '{self._reference(name)}' is missing, so the run goes on with "
+            "what the probe was made with"
+            for name in fixed
+            if not self._restore(name, self._reference(name))
+        ]
+        last = self.history.last_step
+        told += [
+            f"reference {name!r}: the measurement of step {last} was not kept, so the next one is "
+            "compared with none"
+            for name in self._probe.previous
+            if last is not None and not self._restore(name, self._reference(name) / f"step-{last}")
+        ]
+        return told
+
+    def save(
+        self, result: Comparison | Mapping[str, Comparison] | None, step: int, *, pictures: bool
+    ) -> None:
+        """Write what a step has given.
+
+        Args:
+            result: One result, or several by the names of their references.
+            step: The step.
+            pictures: Write the pictures too.
+        """
+        folder = self.path / f"step-{step}"
+        if isinstance(result, Comparison):
+            result.save(folder, overwrite=True, pictures=pictures)
+        for name, each in result.items() if isinstance(result, Mapping) else ():
+            each.save(folder / name, overwrite=True, pictures=pictures)
+
+    def keep_previous(self) -> None:
+        """Keep the last measurement for the one after it, as a checkpoint is written."""
+        last = self.history.last_step
+        for name in self._probe.previous:
+            recording, folder = self._probe.references.get(name), self._reference(name)
+            if recording is None or (folder / f"step-{last}").exists():
+                continue
+            recording.save(folder / f"step-{last}")
+            for _, old in _steps(folder)[:-_KEPT]:
+                shutil.rmtree(old)
+
+    def _reference(self, name: str) -> Path:
+        return self.path / f"reference-{name}"
+
+    def _restore(self, name: str, place: Path) -> bool:
+        if place.is_dir():
+            self._probe.restore(name, place)
+        return place.is_dir()
+
+    def _remove_results(self, *, after: int) -> None:
+        """Remove the results of later steps, but nothing that somebody else put there."""
+        for step, folder in _steps(self.path):
+            if step <= after:
+                continue
+            inner = [] if (folder / "metadata.json").is_file() else list(folder.iterdir())
+            for result in inner or [folder]:
+                try:
+                    check_target(result, overwrite=True)
+                except ConfigError:
+                    continue
+                shutil.rmtree(result)
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _steps(folder: Path) -> list[tuple[int, Path]]:
+    """The folders `step-N` in a folder, by their steps."""
+    named = ((path, re.fullmatch(r"step-([0-9]+)", path.name)) for path in folder.glob("step-*/"))
+    return sorted((int(match[1]), path) for path, match in named if match)

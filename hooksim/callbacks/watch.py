@@ -1,0 +1,215 @@
+"""What both callbacks do: when to measure, what to keep of it, and how long that takes."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from hooksim.callbacks.run_folder import RunFolder
+from hooksim.errors import ConfigError, NonFiniteError
+from hooksim.probe import Probe
+from hooksim.results import Comparison
+
+__all__ = ["Every", "Measured", "Watch"]
+
+Every: TypeAlias = Literal["eval", "save"] | int
+"""When to measure: at each evaluation, at each checkpoint, or every so many steps."""
+
+
+class Measured(NamedTuple):
+    """What a measurement has given, for a trainer's log.
+
+    Attributes:
+        step: The step.
+        scalars: `hooksim_NAME_KEY_diagonal_mean` and so on.
+        results: The comparisons by the names of their references.
+        error: Why the model could not be measured, or the empty string.
+    """
+
+    step: int
+    scalars: dict[str, float]
+    results: dict[str, Comparison]
+    error: str = ""
+
+
+class Watch:
+    """Measures a model while a trainer trains it; knows of no trainer.
+
+    A model whose activations are not finite does not end the training: the history says so, and
+    the next measurement comes. Whatever else is wrong does, since it shows at the first one.
+
+    State: the folder of the run, the last step measured, and the seconds spent.
+
+    Args:
+        probe: What measures.
+        every: `"eval"`, `"save"`, or a number of steps.
+        pictures: Draw heatmaps too: into the results, and for loggers that take them.
+
+    Raises:
+        ConfigError: Something else.
+    """
+
+    def __init__(self, probe: Probe, every: Every, *, pictures: bool) -> None:
+        if not isinstance(probe, Probe):
+            raise ConfigError(f"probe: expected a hooksim.Probe, got {type(probe).__name__}.")
+        whole = isinstance(every, int) and not isinstance(every, bool) and every >= 1
+        if not whole and every not in ("eval", "save"):
+            raise ConfigError(
+                f"every: expected 'eval', 'save' or a number of steps from 1, got {every!r}."
+            )
+        self.probe = probe
+        self.every = every
+        self.pictures = pictures
+        self.folder: RunFolder | None = None
+        self._running = False
+        self._writes = False
+        self._last = self._saved = -1
+        self._started = self._spent = 0.0
+        self._count = 0
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The history so far, plain data."""
+        return [] if self.folder is None else list(self.folder.history.lines)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the time inside as spent on measuring.
+
+        Yields:
+            None.
+        """
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent += time.perf_counter() - started
+
+    def begin(
+        self,
+        output_dir: str | Path,
+        step: int,
+        *,
+        writes: bool,
+        lines: Iterable[dict[str, Any]] = (),
+    ) -> list[str]:
+        """Begin a run, or go on with one.
+
+        Args:
+            output_dir: Of the run; everything goes into its folder `hooksim`.
+            step: Where it begins; from a later step than 0 on it is one that goes on.
+            writes: Whether this process is the one that writes.
+            lines: Of the history, from a checkpoint.
+
+        Returns:
+            What a user should read of an interrupted run.
+        """
+        self._started, self._spent, self._count = time.perf_counter(), 0.0, 0
+        self._running, self._writes, self._last = True, writes, step
+        self._saved = -1
+        if not step:
+            self._last = -1
+        if not writes:
+            return []
+        with self.timed():
+            self.folder = RunFolder(Path(output_dir).expanduser() / "hooksim", self.probe)
+            if step:
+                return self.folder.resume(step, lines)
+            self.folder.begin()
+            return []
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a run goes on from a checkpoint after which it was killed before it measured."""
+        known = {line["step"] for line in self.lines}
+        return self._writes and self.every == "save" and self._last > 0 and self._last not in known
+
+    def due(self, event: Literal["eval", "save", "step"], step: int) -> bool:
+        """Tell whether to measure now.
+
+        Args:
+            event: What has happened.
+            step: Of the training.
+
+        Returns:
+            True once a step at most, within a run.
+        """
+        if not self._running or step <= self._last:
+            return False
+        if event == "step" and isinstance(self.every, int):
+            # Some trainers count several steps at once.
+            return step // self.every > max(self._last, 0) // self.every
+        return event == self.every
+
+    def measure(self, model: Any, step: int, epoch: float | None) -> Measured | None:
+        """Measure a model and keep what comes out.
+
+        Args:
+            model: The model in training.
+            step: Of the training.
+            epoch: Of the training, for the history.
+
+        Returns:
+            What to log; None on a process that does not write.
+
+        Raises:
+            HooksimError: The probe does not fit the model, or a result cannot be written.
+        """
+        self._last = step
+        if self.folder is None:
+            self.probe.follow(model)
+            return None
+        started, error, result = time.perf_counter(), "", None
+        scalars: dict[str, float] = {}
+        try:
+            result = self.probe.measure(model, step)
+            scalars = self.probe.history[-1][1]
+        except NonFiniteError as caught:
+            error = str(caught)
+        self.folder.save(result, step, pictures=self.pictures)
+        seconds = round(time.perf_counter() - started, 4)
+        line = {"step": step, "epoch": epoch, "scalars": scalars, "seconds": seconds}
+        self.folder.history.append({**line, "error": error} if error else line)
+        self._count += 1
+        if step == self._saved:  # the checkpoint of this step came before its evaluation
+            self.folder.keep_previous()
+        logged = {f"hooksim_{name}": value for name, value in scalars.items()}
+        return Measured(step, logged, self._by_name(result), error)
+
+    def keep_previous(self, step: int) -> None:
+        """Keep, as a checkpoint is written, what the next measurement is compared with.
+
+        Args:
+            step: Of the checkpoint.
+        """
+        if self._running and self.folder is not None:
+            self._saved = step
+            self.folder.keep_previous()
+
+    def shares(self) -> dict[str, float]:
+        """Tell how long measuring took.
+
+        Returns:
+            `hooksim_seconds`, and `hooksim_share_of_time` of the run's time so far, from 0 to 1.
+        """
+        run = max(time.perf_counter() - self._started, 1e-9)
+        return {"hooksim_seconds": self._spent, "hooksim_share_of_time": self._spent / run}
+
+    def end(self) -> str:
+        """End the run.
+
+        Returns:
+            How long measuring took, in a sentence.
+        """
+        self._running = False
+        seconds, share = self.shares().values()
+        many = "1 measurement" if self._count == 1 else f"{self._count} measurements"
+        return f"hooksim: {many} took {seconds:.2f} s, {share:.1%} of the run's time"
+
+    def _by_name(
+        self, result: Comparison | Mapping[str, Comparison] | None
+    ) -> dict[str, Comparison]:
+        if isinstance(result, Comparison):
+            return {str(result.metadata["name_a"]): result}
+        return dict(result or {})

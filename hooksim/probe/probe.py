@@ -1,0 +1,246 @@
+"""`Probe`: measure a model on a fixed set of samples, as often as its training asks for it."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from hooksim.capture.layers import layers_for_other, unwrap
+from hooksim.capture.placement import can_stop_early
+from hooksim.comparison import Compared, Options, compare_sides
+from hooksim.errors import AlignmentError, ConfigError
+from hooksim.probe.references import Reference, name_references, record_reference
+from hooksim.probe.samples import SAME_SAMPLES, check_loader
+from hooksim.probe.scalars import summary_scalars
+from hooksim.probe.undisturbed import in_full_precision, undisturbed
+from hooksim.recording import Recording, record
+from hooksim.results import Comparison
+from hooksim.spelling import close_names
+
+__all__ = ["Probe"]
+
+_OPTIONS = [field.name for field in fields(Options) if field.init]
+
+
+class Probe:
+    """A fixed set of samples on which a model is compared with references while it is trained.
+
+    Every reference is kept as a recording of these samples, never as a second model. A measure
+    runs the model over the samples once and compares what its layers gave with all references. It
+    leaves the training as it was: the train and eval flags of every module, gradients, hooks, the
+    random state of every device, of numpy and of Python; and it takes no notice of an autocast or
+    inference mode that it is called in.
+
+    The rows of the probe's samples are held in memory, for each reference and for the model that
+    is measured, and compared on the CPU: some hundred to some thousand samples are meant, and
+    `rows="mean"` for layers of pictures.
+
+    State: the loader, the options, a recording for each reference, and what was measured.
+
+    Args:
+        loader: Batches, as for `hooksim.compare`. Read at each measure, so not a generator; always
+            the same samples in the same order, so not shuffling.
+        reference: What to compare with, axis A of the results: a model, recorded at once, so that
+            the model that is about to be trained stands for its initial weights; a `Recording`; the
+            folder of a recording, or of a checkpoint in the Hugging Face format, which is loaded,
+            recorded and let go; `"previous"` for the measurement before, of which the first has
+            none; or a mapping of names to these.
+        compare_options: As for `hooksim.compare`; `layers_a` and the first of two `rows` are those
+            of the references, `layers_b` and the second those of the model. `progress` is False
+            unless it is asked for, and `stop_early` cannot be set.
+
+    Attributes:
+        history: For each measure the step, and `NAME_KEY_diagonal_mean` for each reference and
+            matrix: the mean over the layers of equal names.
+        seconds: How long each measure took.
+
+    Raises:
+        HooksimError: Or one of its children, in one line: what is wrong, where, what to do.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> probe = Probe([torch.randn(50, 4) for _ in range(4)], reference=model)
+        >>> with torch.no_grad():
+        ...     _ = model[0].weight.normal_()
+        >>> result = probe.measure(model, step=1)
+        >>> result["cka"].layers_a, result.metadata["name_b"]
+        (['0', '2'], 'step 1')
+        >>> probe.history[0][0], sorted(probe.history[0][1])[0]
+        (1, 'reference_cka_diagonal_mean')
+    """
+
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        *,
+        reference: Reference | Mapping[str, Reference],
+        **compare_options: Any,
+    ) -> None:
+        check_loader(loader)
+        self._loader = loader
+        self._options = _options(compare_options)
+        self._named = isinstance(reference, Mapping)
+        self.history: list[tuple[int, dict[str, float]]] = []
+        self.seconds: list[float] = []
+        with undisturbed(loader, self._options.device):
+            self._references = {
+                name: record_reference(name, each, partial(self._record, half="a"))
+                for name, each in name_references(reference).items()
+            }
+        self._previous = [name for name, each in self._references.items() if each is None]
+
+    @property
+    def previous(self) -> list[str]:
+        """Names of the references that are the measurement before."""
+        return list(self._previous)
+
+    @property
+    def references(self) -> dict[str, Recording]:
+        """The recordings that are compared with, by name; the previous one once there is one."""
+        return {name: each for name, each in self._references.items() if each is not None}
+
+    def restore(self, name: str, recording: Recording | str | os.PathLike[str]) -> None:
+        """Put a recording in the place of a reference, where a run goes on that was interrupted.
+
+        Args:
+            name: The reference's.
+            recording: Of the same samples, or its folder.
+
+        Raises:
+            ConfigError: There is no such reference, or no recording.
+        """
+        if name not in self._references:
+            close = close_names(name, self._references)
+            raise ConfigError(
+                f"the probe has no reference {name!r}. {close}It has: "
+                f"{', '.join(self._references)}."
+            )
+        held = recording if isinstance(recording, Recording) else Recording.load(recording)
+        self._references[name] = held
+
+    def forget_previous(self) -> None:
+        """Let the measurement before go, so that the next measure is compared with none."""
+        for name in self._previous:
+            self._references[name] = None
+
+    def measure(self, model: nn.Module, step: int) -> Comparison | dict[str, Comparison] | None:
+        """Compare a model, as it is now, with every reference.
+
+        Args:
+            model: The model in training, wrapped or compiled as it may be; axis B of the results.
+            step: Of the training, for the history and the names in pictures.
+
+        Returns:
+            A `Comparison`; where the references were named, one for each name. At the first measure
+            there is none for `"previous"`: None, or a mapping without it.
+
+        Raises:
+            AlignmentError: The loader gave other samples than those of a reference.
+            HooksimError: Whatever else `hooksim.compare` refuses.
+        """
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
+        _check_step(step)
+        started = time.perf_counter()
+        with undisturbed(self._loader, self._options.device):
+            measured = self._record(model, half="b")
+            results = self._compare(measured, step)
+        for name in self._previous:
+            self._references[name] = measured
+        scalars: dict[str, float] = {}
+        for name, result in results.items():
+            scalars |= summary_scalars(name, result)
+        self.history.append((step, scalars))
+        self.seconds.append(time.perf_counter() - started)
+        return results if self._named else next(iter(results.values()), None)
+
+    def follow(self, model: nn.Module) -> None:
+        """Take part in a measure on the processes that keep no results.
+
+        Where parameters are sharded, every process must run the forward; elsewhere this does
+        nothing.
+
+        Args:
+            model: This process's part of the model.
+        """
+        if not can_stop_early(unwrap(model)):
+            with undisturbed(self._loader, self._options.device):
+                self._record(model, half="b")
+
+    def _record(self, model: nn.Module, half: str) -> Recording:
+        """Run a model over the samples, as a reference (half a) or to be measured (half b)."""
+        options = self._options
+        layers = options.layers_a if half == "a" else options.layers_b
+        if layers is None and options.layers_a is not None:
+            layers = layers_for_other(options.layers_a, model)
+        with in_full_precision(model):
+            return record(
+                model,
+                self._loader,
+                layers,
+                options.rows_of["ab".index(half)],
+                forward=options.forward,
+                max_samples=options.max_samples,
+                device=options.device,
+                on_nonfinite=options.on_nonfinite,
+                progress=options.progress,
+            )
+
+    def _compare(self, measured: Recording, step: int) -> dict[str, Comparison]:
+        """Compare a recording with all references at once."""
+        held = self.references
+        # Layers of equal names are those that all sides share: each pair has its own then.
+        alone = self._options.pairs == "same_name"
+        groups = [[name] for name in held] if alone else [list(held)] if held else []
+        found = {}
+        for names in groups:
+            for name, result in zip(names, self._compare_with(names, measured, step), strict=True):
+                found[name] = _labelled(result, name, step)
+        return found
+
+    def _compare_with(self, names: list[str], measured: Recording, step: int) -> list[Comparison]:
+        held = self.references
+        sides = [
+            # The measurement before is of the model, so what is wanted of that holds for it.
+            Compared(held[name], repr(name), "b" if name in self._previous else "a")
+            for name in names
+        ]
+        sides.append(Compared(measured, f"of step {step}", "b"))
+        pairs = [(index, len(names)) for index in range(len(names))]
+        options = replace(self._options, layers_b=measured.layers, forward=None, device=None)
+        try:
+            return compare_sides(sides, pairs, None, options)
+        except AlignmentError as error:
+            raise AlignmentError(f"step {step}: {error} {SAME_SAMPLES}") from error
+
+
+def _check_step(step: Any) -> None:
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise ConfigError(f"step: expected a whole number from 0, got {step!r}.")
+
+
+def _options(given: dict[str, Any]) -> Options:
+    """The options of a comparison, with no bar in the midst of the training's own."""
+    for name in given:
+        if name not in _OPTIONS:
+            close = close_names(name, _OPTIONS)
+            raise ConfigError(
+                f"Probe: no option {name!r}. {close}The options are those of hooksim.compare."
+            )
+    if not given.get("stop_early", True):
+        raise ConfigError(
+            "Probe: stop_early=False is not available, as record() has no such option."
+        )
+    return Options(**{"progress": False, **given})
+
+
+def _labelled(result: Comparison, name: str, step: int) -> Comparison:
+    """The same with what pictures call both sides."""
+    metadata = {**result.metadata, "name_a": name, "name_b": f"step {step}", "step": step}
+    return Comparison({key: result[key] for key in result}, result.n_samples, metadata)

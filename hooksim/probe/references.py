@@ -1,0 +1,111 @@
+"""What a probe compares with: models, recordings and folders, all turned into recordings."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from hooksim.errors import ConfigError
+from hooksim.loading import load_model
+from hooksim.recording import Recording
+
+__all__ = ["PREVIOUS", "Reference", "name_references", "record_reference"]
+
+PREVIOUS = "previous"
+"""The reference that is the measurement before."""
+
+Reference: TypeAlias = nn.Module | Recording | str | os.PathLike[str]
+"""One of the things that a probe may compare with."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_KINDS = "a torch.nn.Module, a hooksim.Recording, a folder, 'previous'"
+
+
+def name_references(reference: Any) -> dict[str, Reference]:
+    """Give every reference a name; names become those of folders and of curves.
+
+    Args:
+        reference: One, or a mapping of names to several.
+
+    Returns:
+        The references by name; a single one is called `previous` where it is that, else
+        `reference`.
+
+    Raises:
+        ConfigError: Something else, or a name that cannot be that of a folder.
+
+    Example:
+        >>> name_references("previous")
+        {'previous': 'previous'}
+    """
+    if not isinstance(reference, Mapping):
+        _check(reference, "reference", f"{_KINDS}, or a mapping of names to these")
+        return {PREVIOUS if _is_previous(reference) else "reference": reference}
+    if not reference:
+        raise ConfigError("reference: the mapping is empty. Name at least one reference.")
+    for name, each in reference.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"reference: {name!r} cannot be the name of a folder and of a curve. Use letters, "
+                "digits, '_', '-' and '.', beginning with a letter or a digit."
+            )
+        _check(each, f"reference {name!r}", _KINDS)
+    return dict(reference)
+
+
+def _check(reference: Any, where: str, expected: str) -> None:
+    if not isinstance(reference, nn.Module | Recording | str | os.PathLike):
+        raise ConfigError(f"{where}: expected {expected}, got {type(reference).__name__}.")
+
+
+def _is_previous(reference: Reference) -> bool:
+    return isinstance(reference, str) and reference == PREVIOUS
+
+
+def record_reference(
+    name: str, reference: Reference, record: Callable[[nn.Module], Recording]
+) -> Recording | None:
+    """Turn a reference into a recording; a model that is loaded for it is let go.
+
+    Args:
+        name: The reference's, for messages.
+        reference: What was given.
+        record: Runs a model over the probe's samples.
+
+    Returns:
+        The recording; None for `"previous"`, which is recorded when it is measured.
+
+    Raises:
+        HooksimError: There is no such folder, or what is in it cannot be used.
+    """
+    if _is_previous(reference):
+        return None
+    if isinstance(reference, Recording):
+        return reference
+    if isinstance(reference, nn.Module):
+        return record(reference)
+    folder = Path(reference).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"reference {name!r}: there is no folder '{folder}'. Expected that of a recording, or "
+            "of a checkpoint in the Hugging Face format."
+        )
+    if not (folder / "config.json").is_file():
+        return _load_recording(name, folder)
+    model, notes = load_model(folder)
+    recording = record(model)
+    recording.notes += notes
+    return recording
+
+
+def _load_recording(name: str, folder: Path) -> Recording:
+    try:
+        return Recording.load(folder)
+    except ConfigError as error:
+        raise ConfigError(
+            f"reference {name!r}: '{folder}' holds neither a recording nor a checkpoint in the "
+            "Hugging Face format, which would have a config.json."
+        ) from error

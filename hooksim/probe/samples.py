@@ -1,0 +1,60 @@
+"""The loader of a probe: read at every measure, with the same samples in the same order."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch.utils.data import (
+    DistributedSampler,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+from hooksim.errors import ConfigError
+
+__all__ = ["SAME_SAMPLES", "check_loader"]
+
+SAME_SAMPLES = (
+    "A probe's loader must give the same samples in the same order at each measure, those of its "
+    "references: use shuffle=False and no random augmentation."
+)
+"""What to do about samples that differ."""
+
+_RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+
+
+def check_loader(loader: Any) -> None:
+    """Refuse what cannot give the same samples again, as far as that can be seen.
+
+    Args:
+        loader: What a probe is given.
+
+    Raises:
+        ConfigError: It is no iterable of batches, can be read only once, or shuffles.
+    """
+    if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
+        raise ConfigError(f"loader: expected an iterable of batches, got {type(loader).__name__}.")
+    if isinstance(loader, Iterator):
+        raise ConfigError(
+            f"loader: a {type(loader).__name__} can be read only once, and every measure reads it. "
+            "Give a DataLoader or a list of batches."
+        )
+    for sampler in _samplers(loader):
+        if isinstance(sampler, _RANDOM) or _shuffles_shares(sampler):
+            raise ConfigError(
+                f"loader: it shuffles ({type(sampler).__name__}), so that each measure would see "
+                "the samples in another order. Use shuffle=False; a data set that is sorted is "
+                "shuffled once and for all by torch.utils.data.Subset(dataset, "
+                "torch.randperm(len(dataset)).tolist())."
+            )
+
+
+def _samplers(loader: Any) -> list[Any]:
+    """Whatever orders the samples of a DataLoader."""
+    batches = getattr(loader, "batch_sampler", None)
+    found = [getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None)]
+    return [sampler for sampler in found if sampler is not None]
+
+
+def _shuffles_shares(sampler: Any) -> bool:
+    return isinstance(sampler, DistributedSampler) and sampler.shuffle

@@ -1,0 +1,108 @@
+"""What a measure must leave as it was: random numbers, gradients, precision."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["in_full_precision", "undisturbed"]
+
+
+@contextmanager
+def undisturbed(loader: Any, device: torch.device | str | None) -> Iterator[None]:
+    """Keep the surroundings out, and put back every random state.
+
+    Inside, there are no gradients, no inference mode and no autocast, whatever is around; values
+    do not depend on where in a training loop they are measured.
+
+    Args:
+        loader: Its own generator is put back too, which it may share with other loaders.
+        device: The device that is asked for, which may not have been used yet.
+
+    Yields:
+        None.
+
+    Example:
+        >>> before = torch.random.get_rng_state()
+        >>> with torch.autocast("cpu", torch.bfloat16), undisturbed([], None):
+        ...     (torch.rand(2, 2) @ torch.rand(2, 2)).dtype
+        torch.float32
+        >>> torch.equal(before, torch.random.get_rng_state())
+        True
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    kinds = ["cpu"] if accelerator is None else ["cpu", accelerator.type]
+    with ExitStack() as stack:
+        for put_back in _random_states(loader, accelerator, device):
+            stack.callback(put_back)
+        for kind in kinds:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.no_grad())
+        yield
+
+
+def _random_states(
+    loader: Any, accelerator: torch.device | None, device: torch.device | str | None
+) -> list[Callable[[], object]]:
+    """What puts each random state back to what it is now."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    found: list[Callable[[], object]] = [
+        lambda: random.setstate(python),
+        lambda: np.random.set_state(numpy),
+        lambda: torch.random.set_rng_state(cpu),
+    ]
+    generator = getattr(loader, "generator", None)
+    if isinstance(generator, torch.Generator):
+        own = generator.get_state()
+        found.append(lambda: generator.set_state(own))
+    if accelerator is not None:
+        found += _accelerator_states(accelerator, device)
+    return found
+
+
+def _accelerator_states(
+    accelerator: torch.device, device: torch.device | str | None
+) -> list[Callable[[], object]]:
+    module: Any = torch.get_device_module(accelerator)
+    if accelerator.type == "mps":
+        state = module.get_rng_state()
+        return [lambda: module.set_rng_state(state)]
+    # Asking an accelerator that nobody has used yet would start it, for nothing.
+    wanted = device is not None and torch.device(device).type == accelerator.type
+    if not (wanted or module.is_initialized()):
+        return []
+    states = module.get_rng_state_all()
+    return [lambda: module.set_rng_state_all(states)]
+
+
+@contextmanager
+def in_full_precision(model: nn.Module) -> Iterator[None]:
+    """Take away the autocast that accelerate, and with it transformers' Trainer, puts into a model.
+
+    With `bf16=True` and the like the model's `forward` is replaced by one that switches autocast on
+    wherever it is called from; the reference was recorded without.
+
+    Args:
+        model: Any module.
+
+    Yields:
+        None; inside, forwards are the model's own.
+    """
+    replaced = [
+        (module, vars(module)["forward"])
+        for module in model.modules()
+        if "_original_forward" in vars(module)
+        and hasattr(vars(module).get("forward"), "__wrapped__")
+    ]
+    try:
+        for module, _ in replaced:
+            module.forward = vars(module)["_original_forward"]
+        yield
+    finally:
+        for module, forward in replaced:
+            module.forward = forward

@@ -1,0 +1,179 @@
+"""What a probe measures, keeps and refuses."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import hooksim
+from hooksim.comparison import compare
+from hooksim.errors import AlignmentError, ConfigError
+from hooksim.probe import Probe
+from hooksim.recording import Recording, record
+from tests.probe.probed import SAMPLES, Counting, assert_same, batches, in_bfloat16, moved, stack
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"block_size": 24},
+            {"block_size": "batch"},
+            {"block_size": "all"},
+            {"layers_a": ["0", "4"], "measures": "cka"},
+            {"layers_a": "0", "layers_b": "4", "rows": ("flatten", "auto")},
+            {"pairs": "same_name", "max_samples": 70},
+            {"forward": lambda model, batch: model(2 * batch), "device": "cpu"},
+        ],
+    )
+    def test_they_are_those_of_compare(self, options):
+        start, now = stack(), moved(stack())
+        probe = Probe(batches(), reference=start, **options)
+        expected = compare(start, now, batches(), progress=False, **options)
+        assert_same(probe.measure(now, 5), expected)
+
+    def test_the_reference_is_what_the_model_was_when_the_probe_was_made(self):
+        model = stack()
+        probe = Probe(batches(), reference=model)
+        assert probe.measure(model, 0)["cka"].values.diagonal().numpy() == pytest.approx(1)
+        result = probe.measure(moved(model), 1)
+        assert result["cka"].values.diagonal()[-1] < 0.99
+        assert_same(result, compare(stack(), model, batches(), progress=False))
+
+    def test_names_and_steps_are_in_the_result(self):
+        probe = Probe(batches(), reference={"initial": stack()})
+        result = probe.measure(stack(), 7)["initial"]
+        assert result["cka"].label_a == "model A: initial"
+        assert result["cka"].label_b == "model B: step 7"
+        assert result.metadata["step"] == 7
+
+    @pytest.mark.parametrize("around", [torch.enable_grad, torch.inference_mode])
+    def test_they_do_not_depend_on_what_is_around_the_call(self, around):
+        model = moved(stack())
+        probe = Probe(batches(), reference=stack())
+        expected = probe.measure(model, 0)
+        with torch.autocast("cpu", torch.bfloat16), around():
+            assert_same(probe.measure(model, 1), expected)
+            inside = Probe(batches(), reference=stack())
+        assert_same(inside.measure(model, 2), expected)
+
+    def test_nor_on_the_mode_of_the_model(self):
+        model = moved(stack())
+        probe = Probe(batches(), reference=stack())
+        assert_same(probe.measure(model.train(), 0), probe.measure(model.eval(), 1))
+
+    def test_nor_on_accelerates_mixed_precision(self):
+        model = moved(stack())
+        probe = Probe(batches(), reference=stack())
+        expected = probe.measure(model, 0)
+        assert_same(probe.measure(in_bfloat16(model), 1), expected)
+
+    def test_a_compiled_model_is_looked_through(self):
+        model = moved(stack())
+        probe = Probe(batches(), reference=stack())
+        expected = probe.measure(model, 0)
+        assert_same(probe.measure(torch.compile(model, backend="eager"), 1), expected)
+
+
+class TestHistory:
+    def test_scalars_of_each_reference_and_matrix(self):
+        model = stack()
+        probe = Probe(batches(), reference={"initial": model, "last": "previous"})
+        probe.measure(model, 0)
+        probe.measure(moved(model), 3)
+        [(_, first), (step, second)] = probe.history
+        keys = ("cka", "information_imbalance_a_to_b", "information_imbalance_b_to_a")
+        assert list(first) == [f"initial_{key}_diagonal_mean" for key in keys]
+        assert list(second) == [
+            f"{n}_{key}_diagonal_mean" for n in ("initial", "last") for key in keys
+        ]
+        assert step == 3
+        assert first["initial_cka_diagonal_mean"] == pytest.approx(1)
+        assert all(type(value) is float for value in second.values())
+
+    def test_a_dead_layer_is_left_out(self):
+        model = stack()
+        probe = Probe(batches(), reference=model, measures="cka", layers_a=["0", "4"])
+        with torch.no_grad():
+            model[4].weight.zero_()
+        result = probe.measure(model, 1)
+        assert result["cka"].values.diagonal().isnan().tolist() == [False, True]
+        assert probe.history[0][1]["reference_cka_diagonal_mean"] == pytest.approx(1)
+
+
+class TestRefusals:
+    def test_samples_in_another_order_say_what_to_do(self):
+        class Shuffling:
+            def __iter__(self):
+                return iter(SAMPLES[torch.randperm(96)].split(32))
+
+        probe = Probe(Shuffling(), reference=stack())
+        model = stack(seed=1)
+        with pytest.raises(AlignmentError) as error:
+            probe.measure(model, 30)
+        for words in (
+            "step 30: ",
+            "went into recording 'reference' with other values than into recording of step 30",
+            "the same samples in the same order at each measure",
+            "use shuffle=False and no random augmentation",
+        ):
+            assert words in str(error.value)
+
+    def test_a_reference_of_other_samples(self):
+        other = record(stack(), [SAMPLES[:40]], progress=False)
+        with pytest.raises(AlignmentError, match="hold 40 and 96 samples"):
+            Probe(batches(), reference=other).measure(stack(), 1)
+        ids = Recording.from_tensors({"x": SAMPLES}, sample_ids=range(96))
+        loader = [{"input": SAMPLES, "sample_ids": list(range(1, 97))}]
+        probe = Probe(loader, reference=ids, forward=lambda model, batch: model(batch["input"]))
+        with pytest.raises(AlignmentError, match="the sample ids of recording 'reference' and"):
+            probe.measure(stack(), 1)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"measure": "cka"}, "no option 'measure'. Close names: 'measures'"),
+            ({"loader": []}, "The options are those of hooksim.compare."),
+            ({"stop_early": False}, "stop_early=False is not available"),
+            ({"pairs": "some"}, "pairs: expected 'all' or 'same_name'"),
+        ],
+    )
+    def test_options(self, options, words):
+        given = {key: value for key, value in options.items() if key != "loader"}
+        if "loader" in options:
+            given["chosen"] = []
+        with pytest.raises(ConfigError) as error:
+            Probe(batches(), reference=stack(), **given)
+        assert words in str(error.value)
+
+    def test_a_generator_and_a_shuffling_loader(self):
+        with pytest.raises(ConfigError, match="can be read only once"):
+            Probe((batch for batch in batches()), reference=stack())
+        with pytest.raises(ConfigError, match="it shuffles"):
+            Probe(DataLoader(SAMPLES, shuffle=True), reference=stack())
+
+    def test_input_for_two_models(self):
+        loader = [hooksim.PairedBatch(SAMPLES, SAMPLES)]
+        with pytest.raises(ConfigError, match="Give the model its own loader"):
+            Probe(loader, reference=stack())
+
+    def test_what_is_measured(self):
+        probe = Probe(batches(), reference=stack())
+        with pytest.raises(ConfigError, match=r"model: expected a torch\.nn\.Module, got str"):
+            probe.measure("model", 1)
+        for step in (-1, 1.5, None, True):
+            with pytest.raises(ConfigError, match="step: expected a whole number from 0"):
+                probe.measure(stack(), step)
+
+
+class FullyShardedDataParallel(Counting):
+    """A model that looks like a sharded one, of which every process must run the forward."""
+
+
+def test_other_processes_take_part_only_where_parameters_are_sharded():
+    probe = Probe(batches(), reference=stack())
+    plain, sharded = Counting(), FullyShardedDataParallel()
+    probe.follow(plain)
+    probe.follow(sharded)
+    assert (plain.seen, sharded.seen) == (0, 96)
+    assert probe.history == []

@@ -1,0 +1,37 @@
+import math
+
+import torch
+
+from hooksim.probe.scalars import summary_scalars
+from hooksim.results import Comparison, Meaning, SimilarityMatrix
+
+
+def comparison(values, layers_a, layers_b, best="max") -> Comparison:
+    values = torch.tensor(values, dtype=torch.float64)
+    matrix = SimilarityMatrix("m", values, 0 * values, layers_a, layers_b, Meaning("M", best))
+    return Comparison({"m": matrix}, 50, {})
+
+
+def test_layers_are_paired_by_name_not_by_position():
+    result = comparison([[1.0, 2.0], [4.0, 8.0]], ["x", "y"], ["y", "x"])
+    assert summary_scalars("r", result) == {"r_m_diagonal_mean": 3.0}
+
+
+def test_only_what_both_have_counts():
+    result = comparison([[1.0, 2.0, 3.0]], ["x"], ["y", "x", "z"])
+    assert summary_scalars("r", result) == {"r_m_diagonal_mean": 2.0}
+
+
+def test_nan_is_left_out():
+    result = comparison([[math.nan, 2.0], [4.0, 8.0]], ["x", "y"], ["x", "y"])
+    assert summary_scalars("r", result) == {"r_m_diagonal_mean": 8.0}
+    result = comparison([[math.nan]], ["x"], ["x"])
+    assert summary_scalars("r", result) == {}
+
+
+def test_without_equal_names_the_closest_layers_count():
+    values = [[1.0, 2.0], [4.0, 8.0]]
+    result = comparison(values, ["x", "y"], ["u", "v"])
+    assert summary_scalars("r", result) == {"r_m_best_match_mean": 6.0}
+    result = comparison(values, ["x", "y"], ["u", "v"], best="min")
+    assert summary_scalars("r", result) == {"r_m_best_match_mean": 1.5}

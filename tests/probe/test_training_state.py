@@ -1,0 +1,84 @@
+"""A probe leaves the training as it was."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from hooksim.probe import Probe
+from tests.probe.probed import SAMPLES, batches, stack
+
+
+class TestTrainingIsLeftAlone:
+    def test_flags_gradients_hooks_and_buffers(self):
+        model = stack().train()
+        model[1].eval()
+        model(SAMPLES).sum().backward()
+        fired = []
+        model[0].register_forward_hook(lambda *_: fired.append(1))
+        flags = [module.training for module in model.modules()]
+        hooks = [list(module._forward_hooks) for module in model.modules()]
+        gradients = [each.grad.clone() for each in model.parameters()]
+        state = {name: each.clone() for name, each in model.state_dict().items()}
+        Probe(batches(), reference=model).measure(model, 1)
+        assert [module.training for module in model.modules()] == flags
+        assert [list(module._forward_hooks) for module in model.modules()] == hooks
+        assert all(
+            torch.equal(p.grad, g) for p, g in zip(model.parameters(), gradients, strict=True)
+        )
+        assert all(torch.equal(each, state[name]) for name, each in model.state_dict().items())
+        assert all(parameter.requires_grad for parameter in model.parameters())
+        assert fired
+
+    def test_even_where_the_model_fails(self):
+        model = stack().train()
+        probe = Probe(batches(), reference=model)
+        model[4].register_forward_pre_hook(lambda *_: 1 / 0)
+        state = torch.random.get_rng_state()
+        with pytest.raises(ZeroDivisionError):
+            probe.measure(model, 1)
+        assert all(module.training for module in model.modules())
+        assert [len(module._forward_hooks) for module in model.modules()] == [0] * 6
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert probe.history == [] == probe.seconds
+
+    def test_random_numbers(self):
+        class Drawing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(6, 4)
+
+            def forward(self, x):
+                random.random(), np.random.rand(), torch.rand(1)
+                return self.layer(x)
+
+        model, loader = Drawing(), DataLoader(SAMPLES, batch_size=32)
+        states = random.getstate(), np.random.get_state()[1].copy(), torch.random.get_rng_state()
+        Probe(loader, reference=model).measure(model, 1)
+        assert random.getstate() == states[0]
+        assert np.array_equal(np.random.get_state()[1], states[1])
+        assert torch.equal(torch.random.get_rng_state(), states[2])
+
+    def test_a_training_ends_with_the_same_bits(self):
+        def trained(probed: bool) -> dict[str, torch.Tensor]:
+            model = stack().train()
+            optimizer = torch.optim.Adam(model.parameters(), 0.01)
+            loader = DataLoader(SAMPLES, batch_size=32)
+            torch.manual_seed(3)
+            probe = Probe(loader, reference={"initial": model, "last": "previous"})
+            training = DataLoader(SAMPLES, batch_size=16, shuffle=True)
+            for step, batch in enumerate([*training, *training]):
+                with torch.autocast("cpu", torch.bfloat16):
+                    loss = model(batch).square().mean()
+                    if probed:
+                        probe.measure(model, step)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            return model.state_dict()
+
+        plain, watched = trained(False), trained(True)
+        assert all(torch.equal(plain[name], each) for name, each in watched.items())
