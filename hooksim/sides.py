@@ -128,7 +128,8 @@ def read_by(
     """
     sources: list[tuple[Side, list[View]]] = []
     places: list[tuple[int, int]] = []
-    any_recording = any(isinstance(side, Recording) for side in sides)
+    # Nobody reads the fingerprints of live inputs where no recording has any.
+    hashed = any(isinstance(side, Recording) and side.inputs is not None for side in sides)
     for side, view in zip(sides, views, strict=True):
         source = side if isinstance(side, Recording) else unwrap(side)
         alone = paired and not isinstance(side, Recording)
@@ -143,7 +144,7 @@ def read_by(
         places.append((place, same[0] if same else len(wanted) - 1))
     asked = [place for place, _ in places]
     readers = [
-        _reader(source, wanted, asked.count(place) > 1, {"fingerprint": any_recording, **options})
+        _reader(source, wanted, asked.count(place) > 1, {"fingerprint": hashed, **options})
         for place, (source, wanted) in enumerate(sources)
     ]
     offsets = [sum(len(wanted) for _, wanted in sources[:place]) for place in range(len(sources))]

@@ -226,7 +226,7 @@ def test_an_incomplete_recording_warns(tmp_path):
         hooksim.record(stack(0), interrupted(), path=tmp_path / "half", progress=False)
     half = hooksim.Recording.load(tmp_path / "half")
     assert not half.complete
-    assert half.n_samples == 3 * BATCH  # the fourth batch waited for the next one to be read
+    assert half.n_samples == 4 * BATCH
     result = compared(half, stack(1), batches(half.n_samples))
     codes = [warning["code"] for warning in result.metadata["warnings"]]
     assert codes.count("incomplete_recording") == 1
@@ -239,7 +239,8 @@ WRONG = {
     ),
     "no loader for a model": (
         lambda recording: compared(recording, stack(0)),
-        "loader: expected an iterable of batches, got None. Only recordings on both sides need none.",
+        "loader: expected an iterable of batches, got None. "
+        "Only recordings on both sides need none.",
     ),
     "a forward for two recordings": (
         lambda recording: compared(recording, recording, forward=lambda model, batch: None),

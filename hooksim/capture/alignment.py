@@ -1,16 +1,34 @@
 """Do all sides see the same samples? By ids, by what went in, by the number of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 from hooksim.capture.side import Reader
 from hooksim.capture.slices import BatchPosition, Slice
 from hooksim.errors import AlignmentError, ShapeError
 
-__all__ = ["check_aligned", "matched_by"]
+__all__ = ["RepeatedIds", "check_aligned", "matched_by"]
 
 _SAME = "Both must see the same samples in the same order."
+_WAY_OUT = "If each model has its own preprocessing or tokenizer, give both sides sample_ids."
+
+
+class RepeatedIds(list[str]):
+    """Sample ids of a side on which some id occurs more than once, in this batch or another.
+
+    Equal ids then do not show that samples are the same.
+    """
+
+
+class _Entry(NamedTuple):
+    """An input that two samples both have, with the same type and shape."""
+
+    name: str
+    kind: str
+    first: str
+    other: str
 
 
 def check_aligned(
@@ -18,8 +36,9 @@ def check_aligned(
 ) -> None:
     """Check that the sides have seen the same samples of one batch, or of all batches at once.
 
-    Where both have sample ids, these are compared; else, where both have fingerprints, those of
-    equally shaped inputs: a sample of another shape, by padding, may be the same.
+    Where both have sample ids, these are compared; where there are none, or where some are
+    repeated, the fingerprints are, input by input: of another shape, by padding, or under another
+    name, samples may be the same.
 
     Args:
         readers: Who gave the slices, for messages.
@@ -62,51 +81,98 @@ def matched_by(first: Slice, other: Slice) -> Literal["sample_ids", "inputs", "c
         other: What the other gave for the same batch.
 
     Returns:
-        `counts` where there are neither ids nor, for any sample, inputs of one shape.
+        `counts` where there are neither ids that stand for one sample each nor, for any sample,
+        inputs that can be compared.
 
     Example:
         >>> matched_by(Slice([], 1, 1, ids=["a"]), Slice([], 1, 1, ids=["a"]))
         'sample_ids'
     """
-    if first.ids is not None and other.ids is not None:
+    if _told_apart(first, other):
         return "sample_ids"
-    if first.inputs is None or other.inputs is None:
+    if not first.inputs or not other.inputs:
         return "counts"
+    if first.inputs == other.inputs:
+        return "inputs"
     pairs = zip(first.inputs, other.inputs, strict=False)
-    return "inputs" if any(_shape(one) == _shape(two) for one, two in pairs) else "counts"
+    return "inputs" if any(_shows_something(one, two) for one, two in pairs) else "counts"
 
 
 def _check_same_samples(
     sides: tuple[str, str], first: Slice, other: Slice, at: BatchPosition
 ) -> None:
     if first.ids is not None and other.ids is not None:
-        if first.ids == other.ids:
+        _check_same_ids(sides, first.ids, other.ids, at)
+        if _told_apart(first, other):
             return
-        pairs = zip(chain(first.ids, [None]), chain(other.ids, [None]), strict=False)
-        place, ids = next(found for found in enumerate(pairs) if found[1][0] != found[1][1])
-        raise AlignmentError(
-            f"{at}: the sample ids of {sides[0]} and {sides[1]} differ: sample "
-            f"{at.first_sample + place} is {ids[0]!r} for {sides[0]}, {ids[1]!r} for {sides[1]}. "
-            + _SAME
-        )
     if first.inputs is None or other.inputs is None or first.inputs == other.inputs:
         return
     for place, (one, two) in enumerate(zip(first.inputs, other.inputs, strict=False)):
-        if one != two and _shape(one) == _shape(two):
-            raise AlignmentError(
-                f"{at}: sample {at.first_sample + place} went into {sides[0]} with other values "
-                f"than into {sides[1]} ({_shape(one)}, hashes {_hash(one)} and {_hash(two)}). "
-                + _SAME
-            )
+        for name, kind, hash_one, hash_two in _common(_entries(one), _entries(two)):
+            if hash_one != hash_two:
+                what = f"{name}: {kind}" if name else kind
+                raise AlignmentError(
+                    f"{at}: sample {at.first_sample + place} went into {sides[0]} with other "
+                    f"values than into {sides[1]} ({what}, hashes {hash_one} and {hash_two}). "
+                    f"{_SAME} {_WAY_OUT}"
+                )
 
 
-def _shape(fingerprint: str) -> str:
-    """Type and shape: what two inputs must share to be compared."""
-    return fingerprint.rpartition(" ")[0]
+def _check_same_ids(
+    sides: tuple[str, str], first: list[str], other: list[str], at: BatchPosition
+) -> None:
+    if first == other:
+        return
+    pairs = zip(chain(first, [None]), chain(other, [None]), strict=False)
+    place, ids = next(found for found in enumerate(pairs) if found[1][0] != found[1][1])
+    raise AlignmentError(
+        f"{at}: the sample ids of {sides[0]} and {sides[1]} differ: sample "
+        f"{at.first_sample + place} is {ids[0]!r} for {sides[0]}, {ids[1]!r} for {sides[1]}. "
+        + _SAME
+    )
 
 
-def _hash(fingerprint: str) -> str:
-    return fingerprint.rpartition(" ")[2]
+def _told_apart(first: Slice, other: Slice) -> bool:
+    """Whether both sides have ids, and each of them stands for one sample."""
+    return not any(ids is None or isinstance(ids, RepeatedIds) for ids in (first.ids, other.ids))
+
+
+def _entries(fingerprint: str) -> dict[str, tuple[str, str]]:
+    """By name the type and shape of an input, and its hash."""
+    found = {}
+    for entry in fingerprint.split(";"):
+        name, _, value = entry.rpartition(":")
+        kind, _, digest = value.rpartition(" ")
+        found[name] = kind, digest
+    return found
+
+
+def _common(
+    first: Mapping[str, tuple[str, str]], other: Mapping[str, tuple[str, str]]
+) -> list[_Entry]:
+    """The inputs of two samples that can be compared; one without a name with the only other."""
+    if "" in first and "" not in other and len(other) == 1:
+        other = dict(zip([""], other.values(), strict=True))
+    elif "" in other and "" not in first and len(first) == 1:
+        first = dict(zip([""], first.values(), strict=True))
+    return [
+        _Entry(unquote(name), kind, digest, other[name][1])
+        for name, (kind, digest) in first.items()
+        if name in other and other[name][0] == kind
+    ]
+
+
+def _shows_something(one: str, two: str) -> bool:
+    """Whether equal inputs show that two samples are the same.
+
+    A single number, such as a language or a length, does not, where there is more to a sample.
+    """
+    first, other = _entries(one), _entries(two)
+    kinds = {kind for kind, _ in (*first.values(), *other.values())}
+    common = _common(first, other)
+    if all(kind.endswith("[]") for kind in kinds):
+        return bool(common)
+    return any(not entry.kind.endswith("[]") for entry in common)
 
 
 def _short(title: str) -> str:

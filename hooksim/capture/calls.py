@@ -27,7 +27,9 @@ class Call(NamedTuple):
     Attributes:
         run: Calls the model.
         size: Number of samples.
-        main: What goes in first, as it came: a tensor, a mapping or what else.
+        given: What tells samples apart, as it came: what is passed, by name; an argument without
+            a name by "". To a user's own call the whole batch is passed: a mapping by its keys
+            without labels, a tuple's first element likewise, its others by their positions.
         inputs: The batch's mapping as it came, for its masks, or its first element's; empty where
             there is none.
         passed: The keyword arguments on the model's device.
@@ -37,7 +39,7 @@ class Call(NamedTuple):
 
     run: Callable[[], Any]
     size: int
-    main: Any
+    given: Mapping[str, Any]
     inputs: Mapping[str, Any]
     passed: Mapping[str, Any]
     ids: list[str] | None
@@ -90,7 +92,8 @@ class ModelCaller:
         if isinstance(first, Mapping):
             return self._keyword_call(first, device, size, ids, ignored)
         moved = move_batch(first, device)
-        return Call(lambda: self.model(moved, **self._extra), size, first, {}, {}, ids, ignored)
+        given = {"": first}
+        return Call(lambda: self.model(moved, **self._extra), size, given, {}, {}, ids, ignored)
 
     def _own_half(self, item: Any) -> Any:
         if not isinstance(item, PairedBatch):
@@ -111,11 +114,10 @@ class ModelCaller:
         ids: list[str] | None,
     ) -> Call:
         moved = move_batch(batch, device)
-        main, on_device = (_first_element(each)[0] for each in (batch, moved))
-        inputs, passed = (
-            first if isinstance(first, Mapping) else {} for first in (main, on_device)
-        )
-        return Call(lambda: forward(self.model, moved), size, main, inputs, passed, ids, ())
+        firsts = (_first_element(each)[0] for each in (batch, moved))
+        inputs, passed = (first if isinstance(first, Mapping) else {} for first in firsts)
+        given = _given(batch)
+        return Call(lambda: forward(self.model, moved), size, given, inputs, passed, ids, ())
 
     def _keyword_call(
         self,
@@ -129,7 +131,7 @@ class ModelCaller:
         left_out = tuple(key for key in batch if key not in kept and key != _SAMPLE_IDS)
         passed = {**move_batch(kept, device), **self._extra}
         ignored = (*ignored, *left_out)
-        return Call(lambda: self.model(**passed), size, batch, batch, passed, ids, ignored)
+        return Call(lambda: self.model(**passed), size, kept, batch, passed, ids, ignored)
 
     def _accepts(self, key: str) -> bool:
         if key == _SAMPLE_IDS:
@@ -170,7 +172,11 @@ def id_texts(ids: Iterable[Any]) -> list[str]:
         ['0', '1']
     """
     listed = ids.tolist() if hasattr(ids, "tolist") else ids
-    names = [str(each) for each in (listed if isinstance(listed, Iterable) else [listed])]
+    names = [
+        # A number in a tensor of its own is that number.
+        str(each.item() if isinstance(each, torch.Tensor) and each.ndim == 0 else each)
+        for each in (listed if isinstance(listed, Iterable) else [listed])
+    ]
     try:
         "".join(names).encode()
     except UnicodeEncodeError:
@@ -203,6 +209,22 @@ def _first_element(batch: Any) -> tuple[Any, tuple[str, ...]]:
     if not isinstance(batch, tuple | list) or not batch or not holds_samples(batch[0]):
         return batch, ()
     return batch[0], tuple(map(str, range(1, len(batch))))
+
+
+def _given(batch: Any) -> dict[str, Any]:
+    """What a user's own call is given of each sample, without labels and ids."""
+    first, others = _first_element(batch)
+    given = {str(key): value for key, value in _named(first) if not _is_label(str(key))}
+    given.pop(_SAMPLE_IDS, None)
+    for place in others:
+        for key, value in _named(batch[int(place)]):
+            if not _is_label(str(key)) and key != _SAMPLE_IDS:
+                given[f"{place}.{key}" if key else place] = value
+    return given
+
+
+def _named(element: Any) -> Iterable[tuple[Any, Any]]:
+    return element.items() if isinstance(element, Mapping) else [("", element)]
 
 
 def _sample_ids(item: Any, first: Any, size: int) -> list[str] | None:

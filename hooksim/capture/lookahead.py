@@ -1,11 +1,11 @@
-"""A loader read one batch ahead: is the next batch the last, and too small for itself?"""
+"""A loader read batch by batch or one ahead: is the next the last, and too small for itself?"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hooksim.capture.batches import batch_size, first_samples
 
-__all__ = ["SizedBatch", "cut_batches", "look_ahead"]
+__all__ = ["SizedBatch", "as_they_come", "cut_batches", "look_ahead"]
 
 
 class SizedBatch(NamedTuple):
@@ -47,6 +47,23 @@ def cut_batches(loader: Iterable[Any], max_samples: int | None) -> Iterator[tupl
         if size:
             yield item, size
         left = None if left is None else left - size
+
+
+def as_they_come(batches: Iterable[tuple[Any, int]]) -> Iterator[SizedBatch]:
+    """Give each batch before the next is asked for, so that none is joined to another.
+
+    Args:
+        batches: Batches and their sizes.
+
+    Yields:
+        The batches in order.
+
+    Example:
+        >>> [(each.size, each.joins_next) for each in as_they_come([("a", 8), ("b", 3)])]
+        [(8, False), (3, False)]
+    """
+    for item, size in batches:
+        yield SizedBatch(item, size, joins_next=False)
 
 
 def look_ahead(batches: Iterable[tuple[Any, int]], smallest: int = 4) -> Iterator[SizedBatch]:

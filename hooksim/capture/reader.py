@@ -32,7 +32,8 @@ class ModelReader:
     A context: inside it the model is on `device`, in eval mode, with hooks on its layers; after
     it, whatever happened, it is as before. While it is read, no other thread may read it.
 
-    State: `views`, `titles`, `notes`, `warnings` (none); the layers of each view, settled by the first batch.
+    State: `views`, `titles`, `notes`, `warnings` (none); the layers of each view, settled by the
+    first batch.
 
     Args:
         model: Any module; looked through where compiled or wrapped for several devices.
@@ -123,7 +124,7 @@ class ModelReader:
             HooksimError: `reduce` failed; the message names the layer.
         """
         call = self._caller.prepare(item, self._input_device)
-        inputs = fingerprints(call.main, call.size) if self._fingerprint else None
+        inputs = fingerprints(call.given, call.size) if self._fingerprint else None
         policies = [view.rows for view in self.views]
         masks = masks_by_view(self._rules, call.inputs, policies, call.size)
         first = not self._expected
@@ -164,6 +165,13 @@ class ModelReader:
         """
         self._layers[view].keep(names)
         self._expect(self._expected)
+
+    def whole(self, n_samples: int) -> None:
+        """Give nothing: a model holds no rows.
+
+        Args:
+            n_samples: How many samples are asked for.
+        """
 
     def finish(self, n_samples: int) -> None:
         """Do nothing: a model has no more samples than the loader.

@@ -69,6 +69,16 @@ class Reader(Protocol):
             One slice for each side.
         """
 
+    def whole(self, n_samples: int) -> list[Slice] | None:
+        """Give the rows of the first samples in one piece, if they are held.
+
+        Args:
+            n_samples: How many samples.
+
+        Returns:
+            One slice for each side; None for a live model, which holds none.
+        """
+
     def finish(self, n_samples: int) -> None:
         """Take note that the data have ended, and not merely been cut.
 

@@ -7,7 +7,7 @@ import torch
 
 from hooksim.capture.alignment import check_aligned
 from hooksim.capture.batches import PairedBatch, batch_size
-from hooksim.capture.lookahead import SizedBatch, cut_batches, look_ahead
+from hooksim.capture.lookahead import SizedBatch, as_they_come, cut_batches, look_ahead
 from hooksim.capture.side import Reader
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.errors import AlignmentError
@@ -26,6 +26,7 @@ def stream(
     max_samples: int | None = None,
     start: int = 0,
     smallest: int = 4,
+    ahead: bool = True,
 ) -> Iterator[list[Slice]]:
     """Read a loader once and give what all readers see, batch by batch.
 
@@ -38,6 +39,9 @@ def stream(
         start: Number of batches to pass over, which an earlier run has seen.
         smallest: Below this many samples a batch is small, whatever the one before it; so it is
             below half of that one.
+        ahead: Read the loader one batch ahead, to tell whether batches are joined. False where
+            they never are: then a batch is given before the next is asked for, so that a loader
+            may fill one buffer again and again, or fail, and nothing that it gave is lost.
 
     Yields:
         For each batch the slices of all views of all readers, in order.
@@ -56,8 +60,9 @@ def stream(
         [4, 2]
     """
     first_sample = 0
-    batches = enumerate(look_ahead(cut_batches(loader, max_samples), smallest))
-    for number, batch in batches:
+    cut = cut_batches(loader, max_samples)
+    batches = look_ahead(cut, smallest) if ahead else as_they_come(cut)
+    for number, batch in enumerate(batches):
         if number >= start:
             at = BatchPosition(number, first_sample)
             yield _read(readers, batch, reduce_for, at)

@@ -8,7 +8,10 @@ from typing import Any, Literal
 from hooksim.capture.rows import Rows
 from hooksim.errors import Note
 
-__all__ = ["BatchEntry", "Description"]
+__all__ = ["REPEATED", "BatchEntry", "Description"]
+
+REPEATED = "repeated_sample_ids"
+"""Code of the note that equal sample ids show nothing."""
 
 _PARTIAL = {
     "sample_ids": "sample ids came with some batches only, so none are kept",
@@ -112,7 +115,7 @@ class Description:
                 f"sample ids occur more than once ({name!r} {count} times), so equal ids do not "
                 "show that samples are in the same order"
             )
-            self._note("repeated_sample_ids", text)
+            self._note(REPEATED, text)
 
     def row_bytes(self, stored: int) -> int:
         """Count the bytes of a stored layer.
@@ -145,11 +148,9 @@ class Description:
         """
         stored = len(self.widths)
         parts = {"sample_ids": self.n_samples, "inputs": self.n_samples, "lengths": self.n_samples}
-        sizes = [self.n_samples, self.n_rows, *(self.lengths or ()), *(self.batch_lengths or ())]
-        if min([*sizes, *self.positions]) < 0 or min(self.widths, default=1) < 1:
-            return "a size is negative, or a width is 0"
-        if max(sizes + self.widths) >= _HUGE:
-            return "a size is beyond all measure"
+        wrong_size = self._wrong_size()
+        if wrong_size is not None:
+            return wrong_size
         if not self.names or len(set(self.names)) < len(self.names):
             return "a layer is named twice, or there is none"
         if len(self.positions) != len(self.names) or len(self.dtypes) != stored:
@@ -160,10 +161,22 @@ class Description:
             listed = getattr(self, name)
             if listed is not None and len(listed) != count:
                 return f"{len(listed)} {name} for {count} samples"
+        if self.rows is not None and self.rows.policy == "token" and self.lengths is None:
+            return "lengths: null, but token rows need the number of tokens of each sample"
         if self.batch_lengths is not None and sum(self.batch_lengths) != self.n_samples:
             return f"batches of {sum(self.batch_lengths)} samples in all, not {self.n_samples}"
         rows = self.n_samples if self.lengths is None else sum(self.lengths)
         return None if self.n_rows == rows else f"{self.n_rows} rows, {rows} expected"
+
+    def _wrong_size(self) -> str | None:
+        """The first number that is too small or too large, by its key."""
+        least = {"n_samples": 0, "n_rows": 0, "positions": 0, "lengths": 0}
+        for key, fewest in (least | {"widths": 1, "batch_lengths": 1}).items():
+            held = getattr(self, key)
+            for value in [held] if isinstance(held, int) else held or ():
+                if not fewest <= value < _HUGE:
+                    return f"{key} holds {value}, expected from {fewest} to {_HUGE - 1}"
+        return None
 
     def _extend(self, name: str, more: list[Any] | None) -> None:
         """Keep a list over the samples as long as every batch adds to it."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,12 +13,14 @@ from torch import Tensor
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording.description import Description
 from hooksim.recording.format import damaged, document, parse, parse_log
+from hooksim.recording.log_lock import refuse_if_held
 from hooksim.recording.row_files import map_file, write_rows
 from hooksim.storage import refuse_to_replace, write_folder
 
 __all__ = [
     "LOG",
     "METADATA",
+    "as_folder",
     "check_folder",
     "is_row_file",
     "load_folder",
@@ -31,7 +34,36 @@ METADATA = "metadata.json"
 """The description of a recording that has ended."""
 
 LOG = "batches.jsonl"
-"""The description of one that has not: a line a batch. Where there is one, it is right."""
+"""The description of one that has not: a line a batch. Where one is not empty, it is right."""
+
+_FILES = ((LOG, parse_log), (METADATA, parse))
+
+
+def as_folder(path: Any) -> Path:
+    """Accept the path of a folder.
+
+    Args:
+        path: What was given.
+
+    Returns:
+        The path, `~` resolved.
+
+    Raises:
+        ConfigError: It is no path.
+
+    Example:
+        >>> as_folder("runs/a").name
+        'a'
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise ConfigError(f"path: expected the name of a folder, got {type(path).__name__}.")
+    if "\0" in text:
+        raise ConfigError(f"path: {text!r} cannot be the name of a folder: it holds a NUL.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user
+        raise ConfigError(f"path: {text!r} cannot be the name of a folder: {error}") from error
 
 
 def row_file(stored: int) -> str:
@@ -78,13 +110,14 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[Description, list[Tensor]
 
     Raises:
         ConfigError: There is no recording.
-        HooksimError: It is damaged, or of a newer version.
+        HooksimError: It is damaged, or of a newer version, or cannot be read.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        raise ConfigError(f"'{folder}' does not exist. Expected the folder of a recording.")
-    description, exact = _read_description(folder)
-    return description, open_rows(folder, description, exact=exact)
+    folder = as_folder(path)
+    with _one_line(path, "read"):
+        if not folder.exists():
+            raise ConfigError(f"'{folder}' does not exist. Expected the folder of a recording.")
+        description, exact = _read_description(folder)
+        return description, open_rows(folder, description, exact=exact)
 
 
 def open_rows(folder: Path, description: Description, *, exact: bool = True) -> list[Tensor]:
@@ -138,18 +171,21 @@ def save_folder(
         The folder.
 
     Raises:
-        ConfigError: Something stands there that may not be replaced.
+        ConfigError: Something stands there that may not be replaced, or somebody records there
+            now.
         HooksimError: It cannot be written.
     """
+    folder = as_folder(path)
+    refuse_if_held(folder / LOG)
     with (
         writing(path),
-        write_folder(path, overwrite=overwrite, objection=_objection) as folder,
+        write_folder(path, overwrite=overwrite, objection=_objection) as made,
     ):
         for stored, rows in enumerate(tensors):
-            with (folder / row_file(stored)).open("wb") as file:
+            with (made / row_file(stored)).open("wb") as file:
                 write_rows(file, rows)
-        (folder / METADATA).write_bytes(document(description))
-    return Path(path).expanduser()
+        (made / METADATA).write_bytes(document(description))
+    return folder
 
 
 def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -161,10 +197,12 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool) -> None:
 
     Raises:
         ConfigError: Something stands there that may not be replaced, or nothing can be written.
+        HooksimError: The system refused to tell.
     """
-    refuse_to_replace(path, overwrite=overwrite, objection=_objection)
-    target = Path(path).expanduser().resolve()
-    nearest = next(each for each in (target, *target.parents) if each.exists())
+    with writing(path):
+        refuse_to_replace(path, overwrite=overwrite, objection=_objection)
+        target = as_folder(path).resolve()
+        nearest = next(each for each in (target, *target.parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(
             f"'{path}': nothing can be written to '{nearest}'. Choose another folder."
@@ -184,34 +222,49 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         HooksimError: The system refused.
     """
+    with _one_line(path, "written"):
+        yield
+
+
+@contextmanager
+def _one_line(path: str | os.PathLike[str], done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise HooksimError(
-            f"'{path}': the recording cannot be written: {error.strerror or error}."
+            f"'{path}': the recording cannot be {done}: {error.strerror or error}."
         ) from error
 
 
 def _read_description(folder: Path) -> tuple[Description, bool]:
     """The description, and whether it tells the files' exact sizes."""
-    for name, read in ((LOG, parse_log), (METADATA, parse)):
-        file = folder / name
-        if file.is_file():
-            return read(folder, name, file.read_bytes()), name == METADATA
+    for name, read in _FILES * 2:  # twice: whoever writes may remove one file and make the other
+        try:
+            text = (folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if text or name == METADATA:
+            return read(folder, name, text), name == METADATA
+    if (folder / LOG).is_file():
+        raise HooksimError(
+            f"'{folder}': no batch was written: {LOG} is empty. Record it again with overwrite."
+        )
     raise ConfigError(f"'{folder}' is not a recording of hooksim: it has no {METADATA}.")
+
+
+def _is_empty_log(folder: Path, files: set[str]) -> bool:
+    """Whether all that is said of a recording is a log that a crash has left empty."""
+    return LOG in files and METADATA not in files and not (folder / LOG).stat().st_size
 
 
 def _objection(folder: Path) -> str | None:
     """Say why a folder must not be replaced: it is no recording, or holds files of others."""
+    files = {file.name for file in folder.iterdir()}
     try:
-        description, _ = _read_description(folder)
+        layers = 0 if _is_empty_log(folder, files) else len(_read_description(folder)[0].names)
     except HooksimError:
         return "is not a recording that this hooksim can read"
-    foreign = sorted(
-        file.name
-        for file in folder.iterdir()
-        if file.name not in {METADATA, LOG} and not is_row_file(file.name, len(description.names))
-    )
+    foreign = sorted(name for name in files - {METADATA, LOG} if not is_row_file(name, layers))
     if not foreign:
         return None
     named = ", ".join(map(repr, foreign[:3])) + (", ..." if len(foreign) > 3 else "")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -141,6 +142,8 @@ def _read_description(folder: Path, file: str, text: bytes) -> Description:
     schema = head.get("schema_version")
     if isinstance(schema, bool) or not isinstance(schema, int):
         raise damaged(folder, f"{file} has no schema version")
+    if schema < 1:
+        raise damaged(folder, f"{file}: schema_version is {schema}, expected from 1")
     if schema > _SCHEMA:
         raise HooksimError(
             f"'{folder}' was written by a newer hooksim (schema {schema}, this one reads up to "
@@ -150,12 +153,21 @@ def _read_description(folder: Path, file: str, text: bytes) -> Description:
 
 
 def _validated(kind: type[_Data], folder: Path, where: str, text: bytes) -> _Data:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
+        found: _Data = _adapters()[kind.__name__].validate_json(text, strict=True)
+        return found
     except ValidationError as error:
         _refuse(folder, where, error.errors()[0])
+
+
+@cache
+def _adapters() -> dict[str, Any]:
+    """What checks each kind of data; made once, which takes longer than a line of a log."""
+    from pydantic import TypeAdapter
+
+    return {kind.__name__: TypeAdapter(kind) for kind in (BatchEntry, Description)}
 
 
 def _refuse(folder: Path, where: str, first: Any) -> NoReturn:

@@ -8,16 +8,20 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from hooksim.capture.alignment import RepeatedIds
 from hooksim.capture.batches import batch_size
 from hooksim.capture.reader import LayerInfo, View
 from hooksim.capture.rows import Rows
 from hooksim.capture.selectors import Selectors
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.errors import AlignmentError, ConfigError, Note
+from hooksim.recording.description import REPEATED
 from hooksim.recording.recording import INCOMPLETE, Recording
 from hooksim.recording.selection import matches_all, select_recorded
 
 __all__ = ["RecordingReader", "layers_for_other_recording"]
+
+_DOUBTS = (INCOMPLETE, REPEATED)
 
 
 class RecordingReader:
@@ -33,7 +37,7 @@ class RecordingReader:
     Attributes:
         titles: What each view is called in messages.
         notes: What the recording knows of itself, for each view.
-        warnings: That it is incomplete, for each view.
+        warnings: That it is incomplete, or that its sample ids are repeated, for each view.
 
     Raises:
         LayerNotFoundError: A selector matches nothing.
@@ -55,8 +59,9 @@ class RecordingReader:
             for title in self.titles
             for note in recording.notes
         ]
-        self.warnings = [note for note in said if note.code == INCOMPLETE]
-        self.notes = [note for note in said if note.code != INCOMPLETE]
+        self.warnings = [note for note in said if note.code in _DOUBTS]
+        self.notes = [note for note in said if note.code not in _DOUBTS]
+        self._repeated = any(note.code == REPEATED for note in recording.notes)
         self._names = []
         for title, view in zip(self.titles, views, strict=True):
             self._names.append(select_recorded(recording.layers, view.layers, title))
@@ -169,7 +174,9 @@ class RecordingReader:
         if recording.lengths is not None:
             first, last = self._starts[start], self._starts[end]
             lengths = tuple(recording.lengths[start:end])
-            groups = torch.arange(end - start).repeat_interleave(torch.tensor(lengths))
+            groups = torch.arange(end - start).repeat_interleave(
+                torch.tensor(lengths, dtype=torch.int64)
+            )
         made: dict[int, Any] = {}
         for stored in self._stored():
             rows: Tensor = recording.tensors[stored][first:last]
@@ -180,13 +187,19 @@ class RecordingReader:
             n=last - first,
             items=end - start,
             groups=groups,
-            ids=None if recording.sample_ids is None else recording.sample_ids[start:end],
+            ids=self._ids(start, end),
             lengths=lengths,
             inputs=None if recording.inputs is None else recording.inputs[start:end],
         )
         return [
             common._replace(values=[made[place[name]] for name in names]) for names in self._names
         ]
+
+    def _ids(self, start: int, end: int) -> list[str] | None:
+        if self.recording.sample_ids is None:
+            return None
+        ids = self.recording.sample_ids[start:end]
+        return RepeatedIds(ids) if self._repeated else ids
 
     def _stored(self) -> list[int]:
         """The stored layers that are read, each once."""

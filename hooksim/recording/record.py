@@ -39,7 +39,9 @@ def record(
 
     Two models recorded one after the other give bit for bit what the live comparison gives, on one
     kind of device. Beside the rows are kept the ids of the samples, where the data have some, and
-    a hash of what went into the model, so that other samples, or another order, are noticed.
+    a hash of what went into the model, so that other samples, or another order, are noticed. If
+    each model has its own preprocessing or tokenizer, the same samples go in with other values:
+    then give both sides `sample_ids`, as a key of each batch.
 
     On disk a recording grows batch by batch. Where it is interrupted, `Recording.load` opens what
     there is, which says how far it came.
@@ -82,7 +84,9 @@ def record(
         reader,
         batch_progress(total, progress) as on_batch,
     ):
-        batches = stream([reader], _single(loader), lambda _: None, max_samples=max_samples)
+        batches = stream(
+            [reader], _single(loader), lambda _: None, max_samples=max_samples, ahead=False
+        )
         for [part] in batches:
             recorder.put(part)
             on_batch(part.items)
@@ -95,7 +99,8 @@ def _check_arguments(model: Any, loader: Any, max_samples: Any, on_nonfinite: An
     if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
         got = "None" if loader is None else type(loader).__name__
         raise ConfigError(f"loader: expected an iterable of batches, got {got}.")
-    if max_samples is not None and (not isinstance(max_samples, int) or max_samples < 1):
+    is_count = isinstance(max_samples, int) and not isinstance(max_samples, bool)
+    if max_samples is not None and (not is_count or max_samples < 1):
         raise ConfigError(f"max_samples: expected a whole number from 1, got {max_samples!r}.")
     if on_nonfinite != "error":
         raise ConfigError(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +19,7 @@ from hooksim.errors import (
     ShapeError,
 )
 from hooksim.recording.description import BatchEntry, Description
+from hooksim.recording.folder import as_folder
 from hooksim.recording.folder_store import FolderStore
 from hooksim.recording.held_rows import HeldRows, RowStore
 from hooksim.recording.recording import Recording
@@ -72,7 +72,7 @@ class Recorder:
     ) -> None:
         self._reader = reader
         self._view = view
-        self._path = None if path is None else Path(path).expanduser()
+        self._path = None if path is None else as_folder(path)
         self._store: RowStore = (
             HeldRows(budget) if path is None else FolderStore(path, overwrite=overwrite)
         )

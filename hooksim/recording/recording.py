@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hooksim.errors import LayerNotFoundError, Note
 from hooksim.recording.description import Description
-from hooksim.recording.folder import load_folder, save_folder
+from hooksim.recording.folder import as_folder, load_folder, save_folder
 from hooksim.recording.tensors import describe_tensors
 from hooksim.spelling import close_names
 
@@ -87,6 +87,9 @@ class Recording:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Open a recording; its rows stay on the disk until they are looked at.
 
+        They are mapped: if somebody else cuts a file of rows short while it is open, the system
+        kills the process that looks at them. hooksim itself never does that to a recording.
+
         Args:
             path: The folder. It may belong to a recording that is still being made, or that was
                 interrupted: then it says how far it came.
@@ -96,7 +99,7 @@ class Recording:
 
         Raises:
             ConfigError: There is no recording.
-            HooksimError: It is damaged, or of a newer version.
+            HooksimError: It is damaged, or of a newer version, or cannot be read.
 
         Example:
             >>> Recording.load("no/such/folder")
@@ -104,7 +107,7 @@ class Recording:
             ...
             hooksim.errors.ConfigError: 'no/such/folder' does not exist. Expected the folder of ...
         """
-        return cls(*load_folder(path), Path(path).expanduser())
+        return cls(*load_folder(path), as_folder(path))
 
     @classmethod
     def from_tensors(

@@ -110,6 +110,11 @@ def _given(name: Any, value: Any) -> Tensor:
     """The tensor that was given, or one over the array."""
     if not isinstance(name, str):
         raise ConfigError(f"tensors: expected names of layers, got {type(name).__name__} {name!r}.")
+    if isinstance(value, np.ma.MaskedArray):
+        raise ConfigError(
+            f"layer {name!r}: a masked array would lose its mask. Leave masked samples out, in all "
+            "layers of both sides, or use .filled(value)."
+        )
     if isinstance(value, np.ndarray):
         try:
             return over_array(value.astype(value.dtype.newbyteorder("="), copy=False))
@@ -121,6 +126,11 @@ def _given(name: Any, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise ConfigError(
             f"layer {name!r}: expected a tensor or a numpy array, got {type(value).__name__}."
+        )
+    if value.is_nested:
+        raise ConfigError(
+            f"layer {name!r}: expected a plain tensor with memory, got a nested one. Give one row "
+            "a sample: take a mean over tokens or positions."
         )
     if value.layout != torch.strided or value.is_meta or value.is_quantized:
         kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")

@@ -33,7 +33,7 @@ class Gatherer:
         self.notes: list[Note] = []
         self._readers = list(readers)
         self._make_blocker = make_blocker
-        live = [each for each in self._readers if not isinstance(each, RecordingReader)]
+        live = [each for each in self._readers if each.whole(0) is None]
         share = budget // max(1, sum(len(reader.titles) for reader in live))
         self._budget = budget
         self._recorders = {
@@ -83,8 +83,7 @@ class Gatherer:
             for recorder in self._recorders.pop(index, ()):
                 own = RecordingReader(recorder.finish(), [View("")])
                 found += own.whole(self._n_samples)
-            if isinstance(reader, RecordingReader):
-                found += reader.whole(self._n_samples)
+            found += reader.whole(self._n_samples) or []
         return found
 
     def _placed(self, sides: list[Slice]) -> list[Slice]:

@@ -67,6 +67,7 @@ class Run:
         self._speaking = self._accumulators if speaking is None else list(speaking)
         self._minimum = minimum
         self._common_layers = common_layers
+        self._ahead = block_size in ("batch", "auto")  # where a small last batch may be joined
         budget = _BUDGET if memory_budget is None else memory_budget
         dtype = max(
             (accumulator.gram_dtype for accumulator in accumulators), key=lambda kind: kind.itemsize
@@ -111,6 +112,7 @@ class Run:
                 self._blocker.reducer,
                 max_samples=max_samples,
                 smallest=max(4, self._minimum),
+                ahead=self._ahead,
             )
             for slices in batches:
                 self._note_match(slices)

@@ -1,6 +1,6 @@
 import pytest
 
-from hooksim.capture.alignment import check_aligned, matched_by
+from hooksim.capture.alignment import RepeatedIds, check_aligned, matched_by
 from hooksim.capture.slices import BatchPosition, Slice
 from hooksim.errors import AlignmentError, ShapeError
 
@@ -28,6 +28,11 @@ def inputs(*fingerprints):
 
 def ids(*names):
     return Slice([], len(names), len(names), ids=list(names))
+
+
+def named(name, fingerprint):
+    """A sample whose id others have too."""
+    return Slice([], 1, 1, ids=RepeatedIds([name]), inputs=[fingerprint])
 
 
 def test_equal_or_unknown_samples_pass():
@@ -59,8 +64,42 @@ def test_the_first_other_input_is_named():
         check(one, inputs("f[9] 9", "f[3] 1", "f[3] 9", "f[3] 8"))
     assert str(error.value) == (
         "batch 2 (first sample 10): sample 12 went into model A with other values than into model "
-        "B (f[3], hashes 2 and 9). Both must see the same samples in the same order."
+        "B (f[3], hashes 2 and 9). Both must see the same samples in the same order. If each model "
+        "has its own preprocessing or tokenizer, give both sides sample_ids."
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "what"),
+    [
+        ("a:f[3] 0;b:f[3] 1", "b:f[3] 2;c:f[3] 1", "b: f[3], hashes 1 and 2"),
+        ("a:f[3] 0;b:f[3] 1", "a:f[3] 0;b:f[3] 2", "b: f[3], hashes 1 and 2"),
+        ("a:f[3] 0;n:i[] 1", "a:f[4] 0;n:i[] 2", "n: i[], hashes 1 and 2"),
+        ("a%3Bb:f[3] 0", "a%3Bb:f[3] 1", "a;b: f[3], hashes 0 and 1"),
+        ("f[3] 0", "a:f[3] 1", "f[3], hashes 0 and 1"),
+        ("a:f[3] 0", "f[3] 1", "f[3], hashes 0 and 1"),
+    ],
+)
+def test_every_input_that_both_have_is_compared(one, two, what):
+    with pytest.raises(AlignmentError) as error:
+        check(inputs(one), inputs(two))
+    assert f"than into model B ({what})." in str(error.value)
+
+
+def test_inputs_of_other_names_are_not_compared():
+    check(inputs("a:f[3] 0;b:f[3] 1"), inputs("b:f[3] 1;c:f[3] 2"))
+    check(inputs("f[3] 0"), inputs("a:f[3] 1;b:f[3] 1"))
+
+
+def test_inputs_are_compared_where_ids_are_repeated():
+    check(named("a", "f[3] 0"), named("a", "f[3] 0"))
+    for other in (named("a", "f[3] 1"), ids("a")._replace(inputs=["f[3] 1"])):
+        with pytest.raises(AlignmentError, match="with other values"):
+            check(named("a", "f[3] 0"), other)
+        with pytest.raises(AlignmentError, match="with other values"):
+            check(other, named("a", "f[3] 0"))
+    with pytest.raises(AlignmentError, match="the sample ids of"):
+        check(named("a", "f[3] 0"), named("b", "f[3] 0"))
 
 
 def test_the_third_side_is_checked_too():
@@ -86,6 +125,19 @@ def test_other_numbers_of_rows():
         (inputs("f[3] 0", "f[4] 0"), inputs("f[9] 0", "f[4] 0"), "inputs"),
         (inputs("f[3] 0"), inputs("f[4] 0"), "counts"),
         (Slice([], 1, 1), Slice([], 1, 1), "counts"),
+        (inputs(), inputs(), "counts"),
+        (inputs("a:f[3] 0;b:f[3] 1"), inputs("b:f[3] 1;c:f[3] 2"), "inputs"),
+        (inputs("a:f[3] 0;b:f[3] 1"), inputs("b:f[4] 1;c:f[3] 2"), "counts"),
+        (inputs("a:f[3] 0"), inputs("f[3] 0"), "inputs"),
+        (inputs("f[3] 0"), inputs("a:f[3] 0"), "inputs"),
+        (inputs("f[3] 0"), inputs("a:f[3] 0;b:f[3] 0"), "counts"),
+        (inputs("f[3] 0;1:f[4] 0"), inputs("a:f[3] 0"), "inputs"),
+        (inputs("language:i[] 0;x:f[3] 0"), inputs("language:i[] 0;x:f[4] 1"), "counts"),
+        (inputs("language:i[] 0;x:i[] 0"), inputs("language:i[] 0;y:i[] 1"), "inputs"),
+        (named("a", "f[3] 0"), named("a", "f[3] 0"), "inputs"),
+        (named("a", "f[3] 0"), named("a", "f[4] 0"), "counts"),
+        (named("a", "f[3] 0"), ids("a"), "counts"),
+        (ids("a"), named("a", "f[3] 0"), "counts"),
     ],
 )
 def test_what_samples_are_matched_by(first, other, expected):

@@ -158,16 +158,32 @@ def test_the_main_input_is_given_as_it_came():
     x = torch.zeros(3, 2)
     model = model_of(lambda x, **others: x)
     batch = {"x": x}
-    for item, main in ((x, x), ((x, 1), x), (batch, batch), ([batch, 1], batch)):
+    for item, main in ((x, x), (batch, batch)):
         for forward in (None, lambda model, item: None):
             call = caller(model, forward=forward).prepare(item, torch.device("meta"))
-            assert call.main is main
+            assert call.given == ({"": main} if main is x else {"x": x})
+
+
+def test_what_tells_samples_apart_is_what_is_passed():
+    x, y = torch.zeros(3, 2), torch.ones(3)
+    batch = {"x": x, "labels": y, "sample_ids": [1, 2, 3], "other": y}
+    assert caller(model_of(lambda x, labels=None: x)).prepare(batch, CPU).given == {"x": x}
+    needed = caller(model_of(lambda x, labels: x)).prepare(batch, CPU).given
+    assert needed == {"x": x, "labels": y}
+
+    def given(item):
+        return caller(nn.ReLU(), forward=lambda model, batch: batch).prepare(item, CPU).given
+
+    assert given(batch) == {"x": x, "other": y}
+    assert given((x, y, None)) == {"": x, "1": y, "2": None}
+    assert given([batch, {"z": y, "label": y}]) == {"x": x, "other": y, "1.z": y}
 
 
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [
         (["a", 1], ["a", "1"]),
+        ([torch.tensor(0), torch.tensor(1.5), "c"], ["0", "1.5", "c"]),
         (torch.arange(2), ["0", "1"]),
         (torch.tensor(7), ["7"]),
         (range(2), ["0", "1"]),

@@ -52,25 +52,40 @@ def test_any_type(values, kind):
     assert [each.rpartition(" ")[0] for each in found] == [kind] * 4
 
 
+def test_every_tensor_by_its_name_in_the_order_of_names():
+    inputs = {"pixel_values": IMAGES, "input_ids": torch.arange(10).reshape(5, 2)}
+    expected = [
+        f"input_ids:{one};pixel_values:{two}"
+        for one, two in zip(
+            fingerprints(inputs["input_ids"], 5), fingerprints(IMAGES, 5), strict=True
+        )
+    ]
+    assert fingerprints(inputs, 5) == fingerprints(BatchEncoding(inputs), 5) == expected
+    assert fingerprints({"": IMAGES, "1": IMAGES[:, 0]}, 5)[0].startswith("float32[3, 4, 4] ")
+
+
 @pytest.mark.parametrize(
-    "inputs",
-    [
-        (IDS, torch.zeros(4)),
-        [IDS, ["a"] * 4],
-        ((IDS, IMAGES), 3),
-        {"input_ids": IDS, "attention_mask": IDS * 0},
-        {"labels": IDS * 0, "input_ids": IDS},
-        {"name": "x", "values": IDS, "other": IDS + 1},
-        BatchEncoding({"attention_mask": IDS * 0, "input_ids": IDS}),
-    ],
+    "name",
+    ["attention_mask", "pixel_mask", "decoder_attention_mask", "position_ids", "token_type_ids"],
 )
-def test_the_main_input_counts(inputs):
-    assert fingerprints(inputs, 4) == fingerprints(IDS, 4)
+def test_what_follows_from_padding_is_left_out(name):
+    plain = fingerprints({"x": IDS}, 4)
+    assert fingerprints({"x": IDS, name: IDS * 0}, 4) == plain
+    assert fingerprints({name: IDS}, 4) is None
+
+
+def test_what_has_no_entry_for_each_sample_is_left_out():
+    others = {"name": "x", "step": torch.tensor(3), "grid": IDS[:3], "names": list("abcd"), 3: None}
+    assert fingerprints({"x": IDS, **others}, 4) == fingerprints({"x": IDS}, 4)
+
+
+def test_names_are_no_part_of_the_format():
+    assert fingerprints({"a b:c;d": IDS}, 4)[0].startswith("a%20b%3Ac%3Bd:int64[3] ")
 
 
 def test_texts():
     assert fingerprints(["a", "é"], 2) == [f"str {digest(each.encode())}" for each in ("a", "é")]
-    assert fingerprints((["a", "é"], [0, 1]), 2) == fingerprints(["a", "é"], 2)
+    assert fingerprints({"": ["a", "é"]}, 2) == fingerprints(["a", "é"], 2)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +101,7 @@ def test_texts():
         torch.zeros(3, 2),
         torch.zeros(2, 2).to_sparse(),
         torch.zeros(2, 2, device="meta"),
+        {},
     ],
 )
 def test_nothing_to_hash(inputs):

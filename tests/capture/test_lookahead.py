@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hooksim.capture.batches import PairedBatch
-from hooksim.capture.lookahead import cut_batches, look_ahead
+from hooksim.capture.lookahead import SizedBatch, as_they_come, cut_batches, look_ahead
 
 
 def joined(sizes, smallest=4):
@@ -55,6 +55,14 @@ def test_reads_no_further_than_needed():
     assert drawn == [8, 8]
     next(ahead)
     assert drawn == [8, 8, 1, 8]
+
+
+def test_as_they_come_nothing_is_read_ahead_and_nothing_joined():
+    source = iter([("a", 8), ("b", 1)])
+    batches = as_they_come(source)
+    assert next(batches) == SizedBatch("a", 8, False)
+    assert next(source) == ("b", 1)
+    assert list(batches) == []
 
 
 def test_cutting():

@@ -302,16 +302,21 @@ def test_fingerprints_are_of_the_own_half_of_the_input_and_only_where_asked_for(
 def test_fingerprints_of_mappings_tuples_and_an_own_call():
     batch = text_batch([3, 2])
     _, part = read(tiny("Bert"), (batch, torch.zeros(2)), fingerprint=True)
-    assert part.inputs == fingerprints(batch["input_ids"], 2)
+    assert part.inputs == fingerprints({"input_ids": batch["input_ids"]}, 2)
     x = torch.randn(2, 4)
     options = {"forward": lambda model, item: model(item[0]["any"]), "fingerprint": True}
     _, part = read(Stack(1), ({"any": x}, 3), "blocks.0", **options)
-    assert part.inputs == fingerprints(x, 2)
+    assert part.inputs == fingerprints({"any": x}, 2)
 
 
 def test_a_model_does_not_mind_when_the_data_end():
     reader, _ = read(Stack(1), torch.zeros(3, 4), "blocks.0")
     assert reader.finish(3) is None
+
+
+def test_a_model_holds_no_rows():
+    reader, _ = read(Stack(1), torch.zeros(3, 4), "blocks.0")
+    assert reader.whole(3) is None
 
 
 def test_rows_lie_alike_whether_they_are_kept_or_used_up():

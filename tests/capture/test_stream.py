@@ -59,6 +59,20 @@ def test_what_is_small_is_for_the_caller_to_say():
     assert asked == [True, False]
 
 
+def test_a_batch_is_given_before_the_next_is_asked_for_unless_batches_are_joined():
+    drawn, asked = [], []
+
+    def loader():
+        for part in DATA.split(9):
+            drawn.append(len(part))
+            yield part
+
+    with ModelReader(Stack(2), [View("A")]) as reader:
+        for number, _ in enumerate(stream([reader], loader(), asked.append, ahead=False), 1):
+            assert len(drawn) == number
+    assert (drawn, asked) == ([9, 9, 2], [False] * 3)
+
+
 def test_max_samples_and_start():
     assert [len(rows) for rows in rows_of(DATA.split(8), max_samples=10)] == [8, 2]
     assert [len(rows) for rows in rows_of(DATA.split(8), start=1)] == [8, 4]

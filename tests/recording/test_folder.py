@@ -11,6 +11,7 @@ import torch
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording import Recording
 from hooksim.recording.format import END
+from hooksim.recording.log_lock import is_held
 from tests.capture.tiny_models import Stack
 from tests.recording.recorded import DATA, Twice, recorded, same_bits
 
@@ -167,15 +168,24 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
         (lambda f: (f / "metadata.json").write_text("[" * 99999), "is not valid JSON"),
         (lambda f: change(f, schema_version="1"), "metadata.json has no schema version"),
         (lambda f: change(f, n_samples="20"), "metadata.json: n_samples: Input should be a valid"),
-        (lambda f: change(f, n_samples=-1), "metadata.json: a size is negative"),
-        (lambda f: change(f, widths=[3, 0]), "metadata.json: a size is negative, or a width is 0"),
-        (lambda f: change(f, widths=[3, 10**30]), "metadata.json: a size is beyond all measure"),
+        (lambda f: change(f, n_samples=-1), "metadata.json: n_samples holds -1, expected from 0"),
+        (
+            lambda f: change(f, widths=[3, 0]),
+            "metadata.json: widths holds 0, expected from 1 to 2814",
+        ),
+        (lambda f: change(f, widths=[3, 10**30]), "metadata.json: widths holds 1000000000000000"),
+        (lambda f: change(f, n_rows=-2), "metadata.json: n_rows holds -2, expected from 0"),
+        (lambda f: change(f, lengths=[-1] * 20), "metadata.json: lengths holds -1, expected from"),
+        (lambda f: change(f, batch_lengths=[8, 0, 12]), "batch_lengths holds 0, expected from 1"),
+        (lambda f: change(f, rows={"policy": "token"}), "lengths: null, but token rows need the n"),
+        (lambda f: change(f, schema_version=0), "schema_version is 0, expected from 1"),
+        (lambda f: change(f, schema_version=-1), "schema_version is -1, expected from 1"),
         (lambda f: change(f, widths=[3, 2.0]), "metadata.json: widths.1: Input should be a valid"),
         (lambda f: change(f, dtypes=["float32", "int8"]), "dtypes.1: Input should be 'float32'"),
         (lambda f: change(f, dtypes=["float32"]), "are not as many as each other"),
         (lambda f: change(f, positions=[0, 0, 7]), "the positions do not fit 2 stored layers"),
         (lambda f: change(f, positions=[0, 0, 0]), "the positions do not fit 2 stored layers"),
-        (lambda f: change(f, positions=[0, 0, -1]), "a size is negative"),
+        (lambda f: change(f, positions=[0, 0, -1]), "positions holds -1, expected from 0"),
         (lambda f: change(f, names=["a", "a", "b"]), "a layer is named twice"),
         (lambda f: change(f, names=[], positions=[]), "or there is none"),
         (lambda f: change(f, names=["a", "b", 3]), "names.2: Input should be a valid string"),
@@ -197,6 +207,90 @@ def test_damage(folder, harm, message):
     assert str(error.value).startswith(f"the recording in '{folder}' is damaged: ")
     assert message in str(error.value) and str(error.value).endswith(". Record it again.")
     assert not isinstance(error.value, ConfigError)
+
+
+@pytest.mark.parametrize("removed", ["batches.jsonl", "metadata.json"])
+def test_a_writer_that_ends_or_begins_while_it_is_loaded(folder, monkeypatch, removed):
+    log, metadata = folder / "batches.jsonl", folder / "metadata.json"
+    whole, read = metadata.read_bytes(), type(folder).read_bytes
+    if removed == "batches.jsonl":
+        log.write_bytes(b"x")
+    looks = []
+
+    def reading(file):
+        looks.append(file.name)
+        if looks == ["batches.jsonl"] and removed == "batches.jsonl":  # it ended
+            log.unlink()
+        if looks == ["batches.jsonl", "metadata.json"] and removed == "metadata.json":  # it began
+            metadata.unlink()
+            log.write_bytes(b" ".join(whole.split(b"\n")) + b"\n")
+        return read(file)
+
+    monkeypatch.setattr(type(folder), "read_bytes", reading)
+    assert Recording.load(folder).n_samples == 20
+
+
+def test_what_the_system_refuses_is_one_line(folder, monkeypatch):
+    def refuse(file):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(folder), "read_bytes", refuse)
+        with pytest.raises(HooksimError) as error:
+            Recording.load(folder)
+        assert str(error.value) == f"'{folder}': the recording cannot be read: Permission denied."
+        with pytest.raises(HooksimError, match="cannot be written: Permission denied"):
+            recorded(Stack(2), [DATA], path=folder, overwrite=True)
+    monkeypatch.setattr("hooksim.recording.folder_store.open_rows", out_of_memory)
+    with pytest.raises(HooksimError, match=r"cannot be written: Cannot allocate memory\."):
+        recorded(Stack(2), [DATA], path=folder, overwrite=True)
+    assert names(folder) == ["0.bin", "1.bin", "metadata.json"]
+    assert Recording.load(folder).complete  # the rows are there all the same
+
+
+def out_of_memory(folder, description):
+    assert is_held(folder / "batches.jsonl")  # or somebody else might overwrite what is opened
+    raise OSError(12, "Cannot allocate memory")
+
+
+WRONG_PATHS = {
+    "number": (3, "path: expected the name of a folder, got int."),
+    "bytes": (b"x", "path: expected the name of a folder, got bytes."),
+    "NUL": ("a\0b", r"path: 'a\x00b' cannot be the name of a folder: it holds a NUL."),
+    "user": ("~no-such-user/x", "path: '~no-such-user/x' cannot be the name of a folder: Could "),
+    "long": ("x" * 999, "xxx': the recording cannot be "),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PATHS)
+@pytest.mark.parametrize("how", ["load", "save", "record"])
+def test_wrong_paths_are_one_line(tmp_path, monkeypatch, name, how):
+    monkeypatch.chdir(tmp_path)
+    path, message = WRONG_PATHS[name]
+    recording = Recording.from_tensors({"x": DATA})
+    calls = {
+        "load": lambda: Recording.load(path),
+        "save": lambda: recording.save(path),
+        "record": lambda: recorded(Stack(2), [DATA], path=path),
+    }
+    with pytest.raises(HooksimError) as error:
+        calls[how]()
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert names(tmp_path) == []
+
+
+def test_nothing_is_no_path():
+    for call in (Recording.load, Recording.from_tensors({"x": DATA}).save):
+        with pytest.raises(ConfigError, match="path: expected the name of a folder, got NoneType"):
+            call(None)
+
+
+def test_lines_of_a_log_are_checked_by_what_was_made_once(unfinished):
+    from hooksim.recording import format as module
+
+    module._adapters.cache_clear()
+    assert len(Recording.load(unfinished).batch_lengths) == 4
+    assert module._adapters.cache_info().misses == 1
 
 
 def test_newer_foreign_and_missing(folder, tmp_path):
@@ -222,8 +316,10 @@ def unfinished(tmp_path):
     """A folder as a killed process leaves it: copied before the last batch."""
 
     def loader():
-        yield from DATA.split(4)
+        *batches, last = DATA.split(4)
+        yield from batches
         shutil.copytree(tmp_path / "r", tmp_path / "u")
+        yield last
 
     recorded(Twice(), loader(), "*", path=tmp_path / "r")
     assert names(tmp_path / "u") == ["0.bin", "1.bin", "batches.jsonl"]

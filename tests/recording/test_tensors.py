@@ -81,7 +81,16 @@ def test_parameters_arrays_that_cannot_be_written_to_and_tensordicts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "ids", [["0", "1", "2", "3"], range(4), np.arange(4), torch.arange(4), (0, 1, 2, 3)]
+    "ids",
+    [
+        ["0", "1", "2", "3"],
+        range(4),
+        np.arange(4),
+        torch.arange(4),
+        list(torch.arange(4)),
+        list(np.arange(4)),
+        (0, 1, 2, 3),
+    ],
 )
 def test_ids_of_any_kind(ids):
     assert Recording.from_tensors({"x": X}, sample_ids=ids).sample_ids == ["0", "1", "2", "3"]
@@ -106,6 +115,12 @@ def test_repeated_ids_are_noted():
             {"x": [[1.0]]},
             ConfigError,
             "layer 'x': expected a tensor or a numpy array, got list.",
+        ),
+        (
+            {"x": np.ma.array(X.numpy(), mask=X.numpy() > 3)},
+            ConfigError,
+            "layer 'x': a masked array would lose its mask. Leave masked samples out, in all "
+            "layers of both sides, or use .filled(value).",
         ),
         (
             {"x": X.to_sparse()},
@@ -205,3 +220,14 @@ def test_saved_and_loaded_values_are_the_same(tmp_path_factory, shape, dtype, tr
     again = Recording.load(recording.save(tmp_path_factory.mktemp("r")))
     assert again["x"].dtype == recording["x"].dtype and torch.equal(again["x"], recording["x"])
     assert torch.equal(again["x"].double(), values.double())
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_are_refused(layout):
+    with pytest.raises(ConfigError) as error:
+        Recording.from_tensors({"x": torch.nested.nested_tensor([X, X[:2]], layout=layout)})
+    assert str(error.value) == (
+        "layer 'x': expected a plain tensor with memory, got a nested one. Give one row a sample: "
+        "take a mean over tokens or positions."
+    )
