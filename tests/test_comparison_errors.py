@@ -42,7 +42,8 @@ CASES = {
     "no loader": (
         lambda: hooksim.compare(model(), model()),
         hooksim.ConfigError,
-        "loader: expected an iterable of batches, got None. Only recordings on both sides need none.",
+        "loader: expected an iterable of batches, got None. "
+        "Only recordings on both sides need none.",
     ),
     "loader is a number": (
         lambda: hooksim.compare(model(), model(), 7),

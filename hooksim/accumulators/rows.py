@@ -35,8 +35,8 @@ class RowAccumulator(Accumulator):
     """Width, directions and duplicates of each layer's rows.
 
     State:
-        n: `()` rows. sides.S.{width, trace, trace_of_square, twins}: `(layers of S,)`: dimensions,
-        n times the traces of the covariance and of its square, rows that have an equal one. float64.
+        n: `()` rows. sides.S.{width, trace, trace_of_square, twins}: `(layers of S,)` float64:
+        dimensions, n times the traces of the covariance and of its square, rows with an equal one.
 
     Args:
         pairs: Pairs of sides whose layers are looked at.
@@ -143,7 +143,7 @@ class _RowSums(BlockSums):
         return TensorDict({"n": trace.new_full((), n), "sides": sides})
 
     def _trace_of_square(self, trace: Tensor) -> Tensor:
-        """tr C^2, of normal rows without bias: that of the sample's own covariance is too large."""
+        """The trace of C^2, unbiased for normal rows: that of the sample itself is too large."""
         n = self._block.n
         if n < 3:
             return torch.full_like(trace, float("nan"))

@@ -96,7 +96,8 @@ def test_they_give_what_whole_matrices_give(kind, parts, tokens, small_slabs):
     parts = 3 if tokens and parts > 1 else parts  # sequences are not cut
     over = accumulated(KINDS[kind], sides, groups=groups, parts=parts).compute()
     within = accumulated(KINDS[kind], sides, groups=groups, gram_budget=1 << 30).compute()
-    assert_close(over, within, 1e-6 if kind.endswith("CKA") else 1e-9)
+    single = kind == "rows" or kind.endswith("CKA")  # whose Gram matrices are float32
+    assert_close(over, within, 1e-6 if single else 1e-9)
 
 
 @pytest.mark.parametrize("name", datasets.CASES)
