@@ -1,6 +1,6 @@
 """The sides of a comparison: live models and recordings, and who reads which of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import nn
@@ -42,8 +42,10 @@ def check_side(name: str, side: Any) -> None:
         ConfigError: It is neither a model nor a recording.
     """
     if not isinstance(side, nn.Module | Recording):
+        hint = " Of arrays hooksim.Recording.from_tensors makes one." * isinstance(side, Mapping)
         raise ConfigError(
             f"{name}: expected a torch.nn.Module or a hooksim.Recording, got {type(side).__name__}."
+            + hint
         )
 
 

@@ -250,6 +250,11 @@ WRONG = {
         lambda recording: compared(recording, "runs/a"),
         "b: expected a torch.nn.Module or a hooksim.Recording, got str.",
     ),
+    "arrays": (
+        lambda recording: compared(recording, {"x": samples()}),
+        "b: expected a torch.nn.Module or a hooksim.Recording, got dict. Of arrays "
+        "hooksim.Recording.from_tensors makes one.",
+    ),
     "memory": (
         lambda recording: compared(recording, recording, memory_budget=-1),
         "memory_budget: expected bytes, from 0, or None, got -1.",

@@ -236,8 +236,8 @@ def _check_rows(recording: Recording, wanted: Rows, title: str) -> None:
     else:
         held = f"rows by {_described(recording.rows)}"
     raise ConfigError(
-        f"rows: {title} holds {held}, which cannot become rows by {_described(wanted)}. Leave "
-        "rows='auto' for it, or record the model again."
+        f"rows: {title} holds {held}, which cannot become rows by {_described(wanted)}. Give "
+        "'auto' for that side: rows=(A's, B's)."
     )
 
 

@@ -113,7 +113,7 @@ def test_rows_must_be_the_recorded_ones():
         "rows: recording A (Stack) holds rows by Rows(policy='mean', normalize=True, "
     )
     assert str(error.value).endswith(
-        ", which cannot become rows by 'cls'. Leave rows='auto' for it, or record the model again."
+        ", which cannot become rows by 'cls'. Give 'auto' for that side: rows=(A's, B's)."
     )
     features = Recording.from_tensors({"x": DATA})
     reader_of(features)
@@ -121,7 +121,7 @@ def test_rows_must_be_the_recorded_ones():
         reader_of(features, View("B", None, Rows("cls")))
     assert str(error.value) == (
         "rows: recording B (features) holds rows as they were given, which cannot become rows by "
-        "'cls'. Leave rows='auto' for it, or record the model again."
+        "'cls'. Give 'auto' for that side: rows=(A's, B's)."
     )
 
 
