@@ -125,6 +125,7 @@ def test_the_whole_of_it(tmp_path, capsys):
     assert out.splitlines() == [
         str(tmp_path / "seed-0-vs-seed-1"),
         str(tmp_path / "early-vs-late"),
+        str(tmp_path / "training"),
     ]
     record = json.loads((tmp_path / "demo.json").read_text())
     assert record["checkpoints"] == list(CHECKPOINTS)
