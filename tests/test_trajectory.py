@@ -262,11 +262,48 @@ def in_place():
     return load
 
 
+def in_new_wrappers():
+    model = at_step(0)
+
+    def load(step):
+        model.load_state_dict(at_step(step).state_dict())
+        return nn.Sequential(*model)
+
+    return load
+
+
+def test_parts_of_one_storage_are_different_weights():
+    stacked = torch.stack([at_step(step)[0].weight.detach() for step in STEPS])
+
+    def load(step):
+        model = nn.Sequential(nn.Linear(6, 9, bias=False))
+        model[0].weight = nn.Parameter(stacked[STEPS.index(step)])
+        return model
+
+    drift = trajectory(load, layers_a="0", measures="cka").drift("cka")
+    assert drift.values[2, 0] < 1 - 1e-6
+
+
+def test_models_without_weights_share_none():
+    result = trajectory(lambda step: nn.Sequential(nn.Tanh()), layers_a="0", measures="cka")
+    assert result["cka"].shape == (3, 1, 1)
+
+
+def test_weights_that_are_not_made_yet_are_no_shared_ones():
+    options = {"layers_a": "0", "measures": "cka"}
+    result = trajectory(lambda step: nn.Sequential(nn.LazyLinear(3)), **options)
+    assert result["cka"].shape == (3, 1, 1)
+
+
 RECORDING = hooksim.Recording.from_tensors({"x": torch.zeros(8, 2)})
 
 WRONG = {
     "one model filled again and again": (
         lambda: trajectory(in_place()),
+        "load: gave one and the same object for step 0 and for '10'. All checkpoints",
+    ),
+    "one model in new wrappers": (
+        lambda: trajectory(in_new_wrappers()),
         "load: gave one and the same object for step 0 and for '10'. All checkpoints",
     ),
     "no model": (

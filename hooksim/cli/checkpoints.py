@@ -5,7 +5,7 @@ loader among them. Messages about a key start with `key: `.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -15,7 +15,7 @@ from hooksim.errors import ConfigError
 from hooksim.loading import MODEL_KINDS
 from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
-from hooksim.trajectory import step_of
+from hooksim.trajectory import in_order
 
 __all__ = ["RUN_KINDS", "Found", "find_checkpoints"]
 
@@ -72,7 +72,7 @@ def _of_transformers(
         model: As for a model of this kind.
     """
     spec = {"kind": "transformers", "path": path, **model}
-    folder = Path(path).expanduser()
+    folder = _expanded("path", path)
     if revisions is not None:
         if folder.is_dir() or pattern is not None:
             got = "a folder" if folder.is_dir() else "a pattern, too"
@@ -82,13 +82,13 @@ def _of_transformers(
         close = did_you_mean(path, map(str, folder.parent.glob("*/")))
         hint = close or f" in {str(Path.cwd())!r}; a hub id needs revisions"
         raise ConfigError(f"path: no folder {path!r}{hint}")
-    wanted = pattern or "checkpoint-*"
-    found = [each for each in folder.glob(wanted) if each.is_dir()]
+    wanted = "checkpoint-*" if pattern is None else pattern
+    found = [each for each in _glob("pattern", folder, wanted) if each.is_dir()]
     if not found:
         inside = sorted(each.name for each in folder.iterdir() if each.is_dir())
         has = f"; its folders: {listed(inside)}" if inside else ""
         raise ConfigError(f"path: {path!r} holds no folder {wanted!r}{has}")
-    return [Found(each, {**spec, "path": each}) for each in _in_order(found)[::every]]
+    return [Found(each, {**spec, "path": each}) for each in map(str, in_order(found)[::every])]
 
 
 @_takes_also("python", "weights")
@@ -100,11 +100,11 @@ def _of_python(*, weights: str, every: Every = 1, **model: Any) -> list[Found]:
         every: Take each that many only, from the first on.
         model: As for a model of this kind.
     """
-    found = [each for each in _matches(weights) if each.is_file()]
+    found = [each for each in _matches("weights", weights) if each.is_file()]
     if not found:
         raise ConfigError(f"weights: no file matches {weights!r} in {str(Path.cwd())!r}")
     spec = {"kind": "python", **model}
-    return [Found(each, {**spec, "weights": each}) for each in _in_order(found)[::every]]
+    return [Found(each, {**spec, "weights": each}) for each in map(str, in_order(found)[::every])]
 
 
 def _of_recordings(*, path: str, every: Every = 1) -> list[Found]:
@@ -114,10 +114,13 @@ def _of_recordings(*, path: str, every: Every = 1) -> list[Found]:
         path: Pattern of their folders, such as `runs/recorded/step-*`.
         every: Take each that many only, from the first on.
     """
-    found = [each for each in _matches(path) if each.is_dir()]
+    found = [each for each in _matches("path", path) if each.is_dir()]
     if not found:
         raise ConfigError(f"path: no folder matches {path!r} in {str(Path.cwd())!r}")
-    return [Found(each, {"kind": "recording", "path": each}) for each in _in_order(found)[::every]]
+    return [
+        Found(each, {"kind": "recording", "path": each})
+        for each in map(str, in_order(found)[::every])
+    ]
 
 
 RUN_KINDS: dict[str, Callable[..., list[Found]]] = {
@@ -144,20 +147,28 @@ def find_checkpoints(spec: Mapping[str, Any]) -> list[Found]:
     return RUN_KINDS[keys.pop("kind")](**keys)
 
 
-def _matches(pattern: str) -> Iterable[Path]:
+def _matches(key: str, pattern: str) -> list[Path]:
     """Paths that match a pattern, relative to the working folder or absolute."""
-    wanted = Path(pattern).expanduser()
-    root = Path(wanted.anchor)
-    parts = wanted.relative_to(root) if wanted.anchor else wanted
-    return root.glob(str(parts))
+    wanted = _expanded(key, pattern)
+    parts = wanted.relative_to(wanted.anchor) if wanted.anchor else wanted
+    return _glob(key, Path(wanted.anchor), str(parts) if pattern else "")
 
 
-def _in_order(paths: Sequence[Path]) -> list[str]:
-    """The paths by the numbers of their steps; those without one come last, by name."""
+def _expanded(key: str, path: str) -> Path:
+    """A path with the home folder in the place of `~`."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{key}: {path!r}: no home folder of that user") from error
 
-    def place(path: Path) -> tuple[bool, int, str]:
-        step = step_of(path)
-        numbered = isinstance(step, int)
-        return (not numbered, step if isinstance(step, int) else 0, str(path))
 
-    return [str(path) for path in sorted(paths, key=place)]
+def _glob(key: str, folder: Path, pattern: str) -> list[Path]:
+    """Paths in a folder that match a pattern; Python versions differ in what they refuse."""
+    if pattern in ("", "."):
+        raise ConfigError(f"{key}: expected a pattern such as 'runs/step-*', got none")
+    if Path(pattern).anchor:
+        raise ConfigError(f"{key}: expected a pattern inside {str(folder)!r}, got {pattern!r}")
+    try:
+        return list(folder.glob(pattern))
+    except (IndexError, NotImplementedError, OSError, ValueError) as error:
+        raise ConfigError(f"{key}: {pattern!r} is no pattern of paths: {error}") from error

@@ -11,6 +11,7 @@ from hooksim.errors import ConfigError
 from hooksim.results.comparison import Comparison
 from hooksim.results.directions import reversed_key
 from hooksim.results.halves import half_of, is_of_a_side
+from hooksim.results.matrix import Meaning
 from hooksim.results.stack import MatrixStack
 
 __all__ = ["Stacked", "Step", "stack_comparisons"]
@@ -107,6 +108,37 @@ def _check(
                 f"trajectory: step {where} rests on {other.n_samples:,} samples, step "
                 f"{steps[0]!r} on {first.n_samples:,}. Values are compared at equal numbers only."
             )
+        _check_settings(f"step {where}", other, f"step {steps[0]!r}", first)
+
+
+def _check_settings(where: str, other: Comparison, where_first: str, first: Comparison) -> None:
+    """Refuse values that were measured otherwise, so that their differences mean nothing."""
+    for key in first:
+        if other[key].meaning != first[key].meaning:
+            raise ConfigError(
+                f"trajectory: {key!r} of {where} is {_words(other[key].meaning)}, that of "
+                f"{where_first} {_words(first[key].meaning)}. All steps need the same settings."
+            )
+    measures = [each.metadata.get("measures") for each in (other, first)]
+    if measures[0] != measures[1]:
+        raise ConfigError(
+            f"trajectory: {where} was measured by {measures[0]}, {where_first} by {measures[1]}. "
+            "All steps need the same settings."
+        )
+    # A rank is one among the rows of a block.
+    blocks = [each.metadata.get("blocks") for each in (other, first)]
+    directed = [key for key in first if first[key].meaning.direction]
+    if directed and blocks[0] != blocks[1]:
+        raise ConfigError(
+            f"trajectory: {where} has blocks of {blocks[0]} rows, {where_first} of {blocks[1]}. "
+            f"{directed[0]!r} is compared at equal blocks only: give all steps one block_size."
+        )
+
+
+def _words(meaning: Meaning) -> str:
+    """All that a meaning says, in one line."""
+    low, high = meaning.range
+    return f"{meaning.title} ({meaning.best} is closest, {low:g} to {high:g})"
 
 
 def _quoted(names: Iterable[str]) -> str:

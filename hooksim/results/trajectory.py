@@ -96,8 +96,9 @@ class Trajectory:
             The trajectory. Where a step lacks a layer that others have, its cells are NaN.
 
         Raises:
-            ConfigError: They differ in their measures or in the number of samples, or there are
-                too few or too many.
+            ConfigError: They differ in their measures or the settings of these, in the number of
+                samples, or, where ranks are compared, in their blocks; or there are too few or
+                too many.
         """
         return cls(*stack_comparisons(steps, comparisons, reference))
 

@@ -2,6 +2,6 @@
 
 from hooksim.trajectory.checkpoints import Load
 from hooksim.trajectory.compare import Reference, compare_checkpoints
-from hooksim.trajectory.steps import step_of, steps_of
+from hooksim.trajectory.steps import in_order, step_of, steps_of
 
-__all__ = ["Load", "Reference", "compare_checkpoints", "step_of", "steps_of"]
+__all__ = ["Load", "Reference", "compare_checkpoints", "in_order", "step_of", "steps_of"]

@@ -45,7 +45,7 @@ def load_checkpoints(
 
     Raises:
         ConfigError: They are no sequence, fewer than two, or not told apart by their steps; or
-            `load` gives no model, or one model for two of them.
+            `load` gives no model, or one model for two of them, be it in different wrappers.
         HooksimError: One cannot be loaded; of the kind that `load` raised, if it is one of ours.
     """
     asked = _listed(checkpoints)
@@ -101,7 +101,7 @@ def _check_side(checkpoint: Any, side: Any, loaded: Sequence[Checkpoint]) -> Non
             f"{type(side).__name__}."
         )
     for other in loaded:
-        if _source(other.side) is _source(side):
+        if _source(other.side) is _source(side) or _share_weights(other.side, side):
             raise ConfigError(
                 f"load: gave one and the same object for step {other.step!r} and for "
                 f"{str(checkpoint)!r}. All checkpoints are compared in one pass and must be alive "
@@ -111,3 +111,24 @@ def _check_side(checkpoint: Any, side: Any, loaded: Sequence[Checkpoint]) -> Non
 
 def _source(side: Side) -> Any:
     return side if isinstance(side, Recording) else unwrap(side)
+
+
+def _share_weights(first: Side, second: Side) -> bool:
+    """Whether two models are one under different wrappers: the last weights loaded are in both."""
+    if isinstance(first, Recording) or isinstance(second, Recording):
+        return False
+    places = _places(first)
+    return bool(places) and places == _places(second)
+
+
+def _places(model: nn.Module) -> set[tuple[str, int, int]]:
+    """Where in memory the parameters lie: parts of one storage are different weights."""
+    places = set()
+    for each in model.parameters():
+        try:
+            start = each.untyped_storage().data_ptr()
+        except (NotImplementedError, RuntimeError, ValueError):  # not made yet, or no plain tensor
+            continue
+        if start:
+            places.add((str(each.device), start, int(each.storage_offset())))
+    return places

@@ -61,8 +61,9 @@ def compare_checkpoints(
     Args:
         load: Called with each checkpoint; gives its model or a `Recording` of it.
         checkpoints: Numbers, paths, names: whatever `load` takes, in the order of the run. Their
-            steps are read off them: a number stays, `checkpoint-300` and `step_300.pt` are 300,
-            and what has no number is its text.
+            steps are read off them as by `hooksim.trajectory.steps_of`: a number stays,
+            `checkpoint-300`, `step_300.pt` and `300/model.pt` are 300, and what has no number is
+            its text.
         loader: Batches, as for `hooksim.compare`; None where all sides are recordings.
         reference: What A is: the `"first"` or `"last"` checkpoint that is loaded, a model or a
             `Recording` (whose layers may be others); or `"all"` to compare each with each.

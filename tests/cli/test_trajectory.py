@@ -177,6 +177,14 @@ class TestDryRun:
         ("checkpoints.kind=pythn", "t.yaml: checkpoints.kind: expected one of 'transformers', 'python', 'recording', got 'pythn', did you mean 'python'?"),  # noqa: E501
         ("checkpoints.weigths=x", "t.yaml: checkpoints.weigths: unknown key, did you mean 'weights'?"),  # noqa: E501
         ("checkpoints.weights='x/*'", "t.yaml: checkpoints.weights: no file matches 'x/*' in "),
+        ("checkpoints.weights=''", "t.yaml: checkpoints.weights: expected a pattern such as 'runs/step-*', got none"),  # noqa: E501
+        ("checkpoints.weights='/'", "t.yaml: checkpoints.weights: expected a pattern such as"),
+        ("checkpoints.weights='.'", "t.yaml: checkpoints.weights: expected a pattern such as"),
+        ("checkpoints.weights='w/**.safetensors'", "t.yaml: checkpoints.weights: "),
+        ("checkpoints.weights='~nobodyx/x'", "t.yaml: checkpoints.weights: '~nobodyx/x': no home folder of that user"),  # noqa: E501
+        ("checkpoints={kind: transformers, path: w, pattern: '/abs/*'}", "t.yaml: checkpoints.pattern: expected a pattern inside 'w', got '/abs/*'"),  # noqa: E501
+        ("checkpoints={kind: transformers, path: w, pattern: ''}", "t.yaml: checkpoints.pattern: expected a pattern such as 'runs/step-*', got none"),  # noqa: E501
+        ("checkpoints={kind: transformers, path: '~nobodyx/x'}", "t.yaml: checkpoints.path: '~nobodyx/x': no home folder of that user"),  # noqa: E501
         ("checkpoints.factory=small_models:gone", "t.yaml: checkpoints.factory: module 'small_models' has no"),  # noqa: E501
         ("checkpoints=rns", "t.yaml: checkpoints.path: no folder 'rns' in "),
         ("checkpoints=w", "t.yaml: checkpoints.path: 'w' holds no folder 'checkpoint-*'"),

@@ -197,6 +197,25 @@ def test_curves_follow_the_measure_the_step_and_the_chosen_layer(page, write):
     assert page.drawn("#curves canvas") != before
 
 
+def test_curves_of_all_pairs_are_against_the_chosen_step_and_say_so(page, write):
+    shown = trajectory(pairs=True)
+    page.open(write(shown))
+    sentence = "return document.querySelector('#trajectory .quiet').textContent"
+    page.find("#curves-layer").send_keys("x.2")
+    matrix = shown.matrices[0]
+    for place in (0, 1):
+        against = f"Each layer of step {STEPS[place]} with the layer of the same name. Bands are"
+        assert page.run(sentence).startswith(against)
+        wanted = [matrix.values[place, 3, 2, 2], matrix.stderr[place, 3, 2, 2]]
+        numbers = page.text("curves-readout").rpartition(": ")[2].split(" ± ")
+        assert list(map(float, numbers)) == pytest.approx(wanted, abs=6e-4)
+        before = page.drawn("#curves canvas")
+        page.find("#step-a").send_keys(Keys.ARROW_RIGHT)
+        assert page.drawn("#curves canvas") != before
+    page.open(write(trajectory()))
+    assert page.run(sentence).startswith("Each layer of the reference with the layer of the same")
+
+
 def test_the_plane_and_the_heatmap_point_at_the_same_pair(page, write):
     result = comparison()
     page.open(write(result))

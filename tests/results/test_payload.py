@@ -41,7 +41,8 @@ def test_files_are_called_as_in_the_folder():
     assert [matrix.file for matrix in shown.matrices] == [
         "diagnostics", "a_b", "x_a_to_b", "x_b_to_a", "x",
     ]  # fmt: skip
-    assert [matrix.group for matrix in shown.matrices] == ["diagnostics", "a/b", "x", "x", "x"]
+    # Names that end as directions do are anybody's choice: CKA has no direction.
+    assert [matrix.group for matrix in shown.matrices] == keys
 
 
 def test_colours_are_those_of_the_pictures():

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,60 @@ def test_layers_are_matched_by_name() -> None:
 def test_what_does_not_belong_together(steps, made, reference, message) -> None:
     with pytest.raises(ConfigError, match=message):
         Trajectory.from_comparisons(steps, made, reference)
+
+
+def changed(key: str, **meaning: object) -> Comparison:
+    """The comparison of the seed 1 with another meaning of one matrix."""
+    made = comparison(1)
+    matrices = {each: made[each] for each in made}
+    matrices[key] = replace(made[key], meaning=replace(made[key].meaning, **meaning))
+    return Comparison(matrices, 42, made.metadata)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (changed("cka", label="CKA (biased)"), "'cka' of step 9 is CKA (biased) (max is closest, 0 to 1), that of step 1 CKA (max"),  # noqa: E501
+        (changed("cka", best="min"), "'cka' of step 9 is CKA (min is closest, 0 to 1), that of"),
+        (changed("ii_b_to_a", range=(0, 2)), "'ii_b_to_a' of step 9 is II, b_to_a (min is closest, 0 to 2)"),  # noqa: E501
+        (comparison(1, measures=[{"name": "cka", "debiased": False}]), "step 9 was measured by [{'name': 'cka', 'debiased': False}], step 1 by [{'name': 'cka'}]. All"),  # noqa: E501
+        (comparison(1, measures=[{"name": "cka"}], blocks=[21, 21]), "step 9 has blocks of [21, 21] rows, step 1 of [42]. 'ii_a_to_b' is compared at equal blocks"),  # noqa: E501
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("reference", ["first", "all"])
+def test_values_that_cannot_be_compared(other, message, reference) -> None:
+    first = comparison(0, measures=[{"name": "cka"}])
+    made = [first, other] if reference == "first" else [first, first, other]
+    message = message.replace("step 9", "step 9 and 9") if reference == "all" else message
+    with pytest.raises(ConfigError) as caught:
+        Trajectory.from_comparisons([1, 9], made, reference)
+    assert str(caught.value).startswith(f"trajectory: {message}")
+
+
+def test_only_ranks_need_equal_blocks() -> None:
+    made = [comparison(seed, blocks=blocks) for seed, blocks in enumerate(([42], [21, 21]))]
+    alone = [Comparison({"cka": one["cka"]}, 42, one.metadata) for one in made]
+    result = Trajectory.from_comparisons([1, 2], alone, "first")
+    assert [result.at(step).metadata["blocks"] for step in (1, 2)] == [[42], [21, 21]]
+
+
+def test_names_alone_make_no_directions() -> None:
+    def renamed(seed: int) -> Comparison:
+        made = comparison(seed)
+        one, other = made["cka"], made["ii_a_to_b"]
+        biased = Meaning("CKA (biased)", "max")
+        return Comparison(
+            {
+                "x_a_to_b": replace(one, key="x_a_to_b"),
+                "x_b_to_a": replace(other, key="x_b_to_a", meaning=biased),
+            },
+            42, made.metadata,
+        )  # fmt: skip
+
+    pairs = Trajectory.from_comparisons([1, 2], [renamed(seed) for seed in range(3)], "all")
+    assert pairs.directed() == [] and renamed(0).directed() == []
+    for key in pairs:
+        assert torch.equal(pairs[key].values[1, 0], pairs[key].values[0, 1].T)
 
 
 def test_it_reads_like_a_comparison(trajectory: Trajectory, pairs: Trajectory) -> None:

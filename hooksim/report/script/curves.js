@@ -160,10 +160,35 @@ function curveAt(curves, layout, x, y) {
 }
 
 // The curves on the screen: those of the chosen matrix, else the first.
-const curved = { stage: null, layout: null, curves: null, theme: null };
+const curved = { stage: null, layout: null, curves: null, theme: null, from: 0, against: null };
 
 function curvesOf(item) {
-  return { ...item, ...numbersOf(item), steps: data.steps, stepName: data.stepName };
+  const matrix = matrixOf(item.key);
+  const named = { steps: data.steps, stepName: data.stepName };
+  if (matrix.depth < 2) return { ...item, ...numbersOf(item), ...named, against: "the reference" };
+  const against = `${data.stepName} ${data.steps[state.steps[0]]}`;
+  return { ...item, ...sameNamed(matrix, state.steps[0]), ...named, against };
+}
+
+// Of all pairs of steps: each layer of a step of A with the layer of the same name at every step.
+function sameNamed(matrix, from) {
+  const { layers, short } = data.axes[matrix.a];
+  const places = layers.map((layer) => data.axes[matrix.b].layers.indexOf(layer));
+  const [values, errors] = [[], []];
+  data.steps.forEach((_, to) => {
+    const slice = sliceOf(matrix, [from, to]);
+    places.forEach((place, layer) => {
+      const k = layer * slice.columns + place;
+      values.push(place < 0 ? NaN : slice.values[k]);
+      errors.push(place < 0 ? NaN : slice.errors[k]);
+    });
+  });
+  return { layers, short, values, errors };
+}
+
+// Whether another step of A was chosen since the curves were drawn.
+function curvesMoved() {
+  return matrixOf(curved.curves.key).depth === 2 && curved.from !== state.steps[0];
 }
 
 function showCurves() {
@@ -174,6 +199,8 @@ function showCurves() {
   const layout = layoutCurves(curved.stage.measure, curves, curved.stage.width, theme);
   curved.layout = layout;
   drawCurves(curved.stage.open(layout), curves, layout, theme, depthColours, state.layer);
+  curved.from = state.steps[0];
+  curved.against.textContent = `Each layer of ${curves.against} with the layer of the same name. `;
   find("curves-label").textContent = curves.label;
   const select = find("curves-layer");
   if (select.dataset.key !== curves.key) {
@@ -196,6 +223,8 @@ function showCurvesCursor() {
 
 function wireCurves() {
   curved.stage = new Stage(find("curves"));
+  curved.against = make("span");
+  find("trajectory").querySelector(".quiet").prepend(curved.against);
   curved.stage.onPoint((x, y) => {
     const found = curveAt(curved.curves, curved.layout, x, y);
     if (!found || (found.layer === state.layer && found.step === state.steps[1])) return;

@@ -21,7 +21,7 @@ function show(slice, changes) {
     showPlaneCursor();
   }
   if (data.curves.length) {
-    if (concerns(changes, "matrix", "layer", "all")) showCurves();
+    if (concerns(changes, "matrix", "layer", "all") || curvesMoved()) showCurves();
     showCurvesCursor();
   }
 }
