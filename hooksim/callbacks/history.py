@@ -95,7 +95,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     whole, _, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
-    return [_parse(path, number, text) for number, text in enumerate(whole.splitlines(), 1)]
+    # Not splitlines(): names may hold U+2028, which ends a line for it and not for JSON.
+    lines = whole.split("\n") if whole else []
+    return [_parse(path, number, text) for number, text in enumerate(lines, 1)]
 
 
 def _parse(path: Path, number: int, text: str) -> dict[str, Any]:

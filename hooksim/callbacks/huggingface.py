@@ -1,6 +1,7 @@
 """A callback for transformers' Trainer: measures a model while it is trained."""
 
 from typing import Any, Self
+from weakref import WeakSet
 
 from transformers import (
     Trainer,
@@ -13,11 +14,13 @@ from transformers.utils import logging
 
 from hooksim.callbacks.figures import show_heatmaps
 from hooksim.callbacks.watch import Every, Measured, Watch
+from hooksim.errors import ConfigError
 from hooksim.probe import Probe
 
 __all__ = ["SimilarityCallback"]
 
 _log = logging.get_logger(__name__)
+_begun: "WeakSet[SimilarityCallback]" = WeakSet()
 
 
 class SimilarityCallback(TrainerCallback):
@@ -31,7 +34,13 @@ class SimilarityCallback(TrainerCallback):
 
     With `attach`, the scalars go to the Trainer's log too, as `hooksim_NAME_cka_diagonal_mean` and
     so on, and from there to whatever `report_to` names; and at the end the seconds that measuring
-    took, and their share of the run's time.
+    took, and their share of the run's time. So at the end of training the last entry of
+    `trainer.state.log_history` is ours, and the Trainer's own summary is the one before it.
+
+    A step whose activations are not finite has an `error` in the history instead of scalars, and
+    leaves `"previous"` as it was: the next one is compared with the last that could be measured.
+
+    One Trainer has one callback; a probe may have several references.
 
     Args:
         probe: What measures.
@@ -40,7 +49,8 @@ class SimilarityCallback(TrainerCallback):
             Biases. Takes several seconds each time, where a measurement may take a fraction of one.
 
     Raises:
-        ConfigError: `every` is something else.
+        ConfigError: `every` is something else; or, as the training begins, the Trainer is never
+            going to evaluate or save, or has another such callback.
 
     Example:
         >>> import torch
@@ -53,6 +63,7 @@ class SimilarityCallback(TrainerCallback):
     def __init__(self, probe: Probe, every: Every = "eval", *, pictures: bool = False) -> None:
         self._watch = Watch(probe, every, pictures=pictures)
         self._trainer: Trainer | None = None
+        self._state: TrainerState | None = None
 
     def attach(self, trainer: Trainer) -> Self:
         """Join a Trainer, and write to its log.
@@ -77,6 +88,16 @@ class SimilarityCallback(TrainerCallback):
     ) -> None:
         """Begin a run or go on with one."""
         folder, writes = args.output_dir or ".", state.is_world_process_zero
+        # The callbacks of one Trainer are given the same state, and another one in each training.
+        if any(each._state is state for each in _begun if each is not self):
+            raise ConfigError(
+                f"SimilarityCallback: another one of this Trainer writes to '{folder}/hooksim', "
+                "and each would remove the results of the other. Give one probe several "
+                "references: Probe(loader, reference={'initial': model, 'last': 'previous'})."
+            )
+        self._check_events(args)
+        self._state = state
+        _begun.add(self)
         for told in self._watch.begin(folder, state.global_step, writes=writes):
             _log.warning(told)
         if self._watch.overdue:
@@ -115,7 +136,7 @@ class SimilarityCallback(TrainerCallback):
         if self._watch.due("save", state.global_step):
             self._measure(state, kwargs["model"])
         with self._watch.timed():
-            self._watch.keep_previous(state.global_step)
+            self._watch.saved(state.global_step)
 
     def on_log(
         self,
@@ -140,6 +161,26 @@ class SimilarityCallback(TrainerCallback):
     ) -> None:
         """End the run."""
         _log.info(self._watch.end())
+        if self._watch.idle:
+            _log.warning(self._watch.idle)
+
+    def _check_events(self, args: TrainingArguments) -> None:
+        """Refuse to wait for what never comes, where nobody but the arguments has a say in it."""
+        trainer, every = self._trainer, self._watch.every
+        if trainer is None:
+            return
+        # A subclass may evaluate by itself, and a callback may ask for it.
+        homes = {type(each).__module__ for each in (trainer, *trainer.callback_handler.callbacks)}
+        if any(home.partition(".")[0] != "transformers" for home in homes - {__name__}):
+            return
+        names = {"eval": "eval_strategy", "save": "save_strategy"}
+        name = names.get(str(every), "")
+        never = name and getattr(args, name) == "no"
+        if never and not (every == "eval" and args.eval_on_start):
+            raise ConfigError(
+                f"SimilarityCallback: every={every!r} measures nothing where {name}='no' in the "
+                f"TrainingArguments. Set {name}, or give `every` a number of steps."
+            )
 
     def _measure(self, state: TrainerState, model: Any) -> None:
         with self._watch.timed():

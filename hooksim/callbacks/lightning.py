@@ -57,14 +57,15 @@ class SimilarityCallback(Callback):
         self._watch = Watch(probe, every, pictures=pictures)
         self._output_dir = output_dir
         self._lines: list[dict[str, Any]] = []
+        self._awaited: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the history so far to a checkpoint.
+        """Give the history so far to a checkpoint, and the step whose validation is to come.
 
         Returns:
             Plain data.
         """
-        return {"history": self._watch.lines}
+        return {"history": self._watch.lines, "awaited": self._awaited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the history of a checkpoint, for a run that goes on.
@@ -73,6 +74,7 @@ class SimilarityCallback(Callback):
             state_dict: What `state_dict` gave.
         """
         self._lines = list(state_dict["history"])
+        self._awaited = state_dict.get("awaited")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a run or go on with one."""
@@ -82,6 +84,7 @@ class SimilarityCallback(Callback):
             trainer.global_step,
             writes=trainer.is_global_zero,
             lines=self._lines,
+            awaited=self._awaited,
         )
         for text in told:
             rank_zero_warn(text)
@@ -94,9 +97,17 @@ class SimilarityCallback(Callback):
             self._measure(trainer, pl_module, in_log=True)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Measure where it is time."""
+        if self._watch.every == "eval" and _validates_after(trainer, batch_idx):
+            # Checkpoints are written before it, and nobody repeats it where a run goes on.
+            self._awaited = trainer.global_step
         if self._watch.due("step", trainer.global_step):
             self._measure(trainer, pl_module, in_log=True)
 
@@ -107,11 +118,13 @@ class SimilarityCallback(Callback):
         if self._watch.due("save", trainer.global_step):
             self._measure(trainer, pl_module)
         with self._watch.timed():
-            self._watch.keep_previous(trainer.global_step)
+            self._watch.saved(trainer.global_step)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run, and say how long measuring took."""
         rank_zero_info(self._watch.end())
+        if self._watch.idle:
+            rank_zero_warn(self._watch.idle)
 
     def _measure(self, trainer: Trainer, module: LightningModule, *, in_log: bool = False) -> None:
         with self._watch.timed():
@@ -138,3 +151,14 @@ class SimilarityCallback(Callback):
                 for each in trainer.loggers
             ]
             show_heatmaps(sinks, measured.results, measured.step)
+
+
+def _validates_after(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether a validation comes after this batch, as far as the Trainer's settings say."""
+    epochs, batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    if not trainer.enable_validation or (epochs and (trainer.current_epoch + 1) % epochs):
+        return False
+    if batches is None or batches == float("inf"):
+        return False
+    done = batch_idx if epochs else trainer.fit_loop.total_batch_idx
+    return (done + 1) % batches == 0

@@ -13,7 +13,7 @@ from hooksim.results import Comparison, check_target
 
 __all__ = ["RunFolder"]
 
-_KEPT = 2  # of the previous measurements: one of them belongs to the last whole checkpoint
+_CHECKPOINTS = 2  # that a run may go on from: the last may not be whole, then it is the one before
 
 
 class RunFolder:
@@ -23,7 +23,7 @@ class RunFolder:
     references), `reference-NAME/` with the recording of a reference, and in
     `reference-NAME/step-N/` that of a measurement which the next one is compared with.
 
-    State: the history, and what is in the folder.
+    State: the history, what is in the folder, and the steps of the last checkpoints.
 
     Args:
         path: The folder.
@@ -34,6 +34,7 @@ class RunFolder:
         self.path = path
         self.history = History(path / "history.jsonl")
         self._probe = probe
+        self._checkpoints: list[int] = []
 
     def begin(self) -> None:
         """Begin a new run: what an earlier one left here goes, and the references are kept."""
@@ -58,6 +59,9 @@ class RunFolder:
         self.history.resume(step, lines)
         self._remove_results(after=step)
         self._probe.forget_previous()
+        self._checkpoints = [step]
+        for name in self._probe.previous:
+            self._prune(self._reference(name), after=step)
         fixed = [name for name in self._probe.references if name not in self._probe.previous]
         told = [
             f"reference {name!r}: '{self._reference(name)}' is missing, so the run goes on with "
@@ -65,7 +69,8 @@ class RunFolder:
             for name in fixed
             if not self._restore(name, self._reference(name))
         ]
-        last = self.history.last_step
+        good = [line["step"] for line in self.history.lines if "error" not in line]
+        last = good[-1] if good else None
         told += [
             f"reference {name!r}: the measurement of step {last} was not kept, so the next one is "
             "compared with none"
@@ -90,15 +95,36 @@ class RunFolder:
         for name, each in result.items() if isinstance(result, Mapping) else ():
             each.save(folder / name, overwrite=True, pictures=pictures)
 
-    def keep_previous(self) -> None:
-        """Keep the last measurement for the one after it, as a checkpoint is written."""
-        last = self.history.last_step
+    def keep_previous(self, step: int) -> None:
+        """Keep a measurement for the one after it, and those that belong to the last checkpoints.
+
+        Args:
+            step: Of the measurement.
+        """
+        # At once, since the run may be killed between a checkpoint and our hearing of it.
         for name in self._probe.previous:
-            recording, folder = self._probe.references.get(name), self._reference(name)
-            if recording is None or (folder / f"step-{last}").exists():
-                continue
-            recording.save(folder / f"step-{last}")
-            for _, old in _steps(folder)[:-_KEPT]:
+            folder = self._reference(name)
+            self._probe.references[name].save(folder / f"step-{step}", overwrite=True)
+            self._prune(folder, after=step)
+
+    def note_checkpoint(self, step: int) -> None:
+        """Take note of a checkpoint, from which a run may go on.
+
+        Args:
+            step: Of the checkpoint.
+        """
+        known = [each for each in self._checkpoints if each != step]
+        self._checkpoints = [*known, step][-_CHECKPOINTS:]
+
+    def _prune(self, folder: Path, *, after: int) -> None:
+        """Remove recordings of later steps, and all but the last and those of checkpoints."""
+        steps = dict(_steps(folder))
+        needed = {
+            max((step for step in steps if step <= end), default=after)
+            for end in (*self._checkpoints, after)
+        }
+        for step, old in steps.items():
+            if step not in needed:
                 shutil.rmtree(old)
 
     def _reference(self, name: str) -> Path:

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from torch import distributed
+
+from hooksim.callbacks.history import History
 from hooksim.callbacks.run_folder import RunFolder
 from hooksim.errors import ConfigError, NonFiniteError
 from hooksim.probe import Probe
@@ -15,6 +18,9 @@ __all__ = ["Every", "Measured", "Watch"]
 
 Every: TypeAlias = Literal["eval", "save"] | int
 """When to measure: at each evaluation, at each checkpoint, or every so many steps."""
+
+
+_HISTORY = "history.jsonl"
 
 
 class Measured(NamedTuple):
@@ -36,10 +42,12 @@ class Measured(NamedTuple):
 class Watch:
     """Measures a model while a trainer trains it; knows of no trainer.
 
-    A model whose activations are not finite does not end the training: the history says so, and
-    the next measurement comes. Whatever else is wrong does, since it shows at the first one.
+    A model whose activations are not finite does not end the training: the history says so, the
+    next measurement comes, and is compared with the last one that there was. Whatever else is wrong
+    does, since it shows at the first one.
 
-    State: the folder of the run, the last step measured, and the seconds spent.
+    State: the folder of the run, the last step measured, the seconds spent, and `overdue`: whether
+    a run goes on from a checkpoint after which it was killed before it measured.
 
     Args:
         probe: What measures.
@@ -63,8 +71,8 @@ class Watch:
         self.pictures = pictures
         self.folder: RunFolder | None = None
         self._running = False
-        self._writes = False
-        self._last = self._saved = -1
+        self.overdue = False
+        self._last = -1
         self._started = self._spent = 0.0
         self._count = 0
 
@@ -93,6 +101,7 @@ class Watch:
         *,
         writes: bool,
         lines: Iterable[dict[str, Any]] = (),
+        awaited: int | None = None,
     ) -> list[str]:
         """Begin a run, or go on with one.
 
@@ -101,29 +110,28 @@ class Watch:
             step: Where it begins; from a later step than 0 on it is one that goes on.
             writes: Whether this process is the one that writes.
             lines: Of the history, from a checkpoint.
+            awaited: The step at which an evaluation was still to come as that was written.
 
         Returns:
             What a user should read of an interrupted run.
         """
+        told: list[str] = []
+        lines, path = list(lines), Path(output_dir).expanduser() / "hooksim"
         self._started, self._spent, self._count = time.perf_counter(), 0.0, 0
-        self._running, self._writes, self._last = True, writes, step
-        self._saved = -1
-        if not step:
-            self._last = -1
-        if not writes:
-            return []
+        self._running, self._last = True, step or -1
         with self.timed():
-            self.folder = RunFolder(Path(output_dir).expanduser() / "hooksim", self.probe)
-            if step:
-                return self.folder.resume(step, lines)
-            self.folder.begin()
-            return []
-
-    @property
-    def overdue(self) -> bool:
-        """Whether a run goes on from a checkpoint after which it was killed before it measured."""
-        known = {line["step"] for line in self.lines}
-        return self._writes and self.every == "save" and self._last > 0 and self._last not in known
+            if writes:
+                self.folder = RunFolder(path, self.probe)
+                if step:
+                    told = self.folder.resume(step, lines)
+                else:
+                    self.folder.begin()
+            missed = self.every == "save" or (self.every == "eval" and awaited == step)
+            # What is in the file up to this step is the same before and after it is rewritten.
+            self.overdue = bool(step and missed) and _agreed(
+                all(line["step"] != step for line in [*lines, *History(path / _HISTORY).lines])
+            )
+        return told
 
     def due(self, event: Literal["eval", "save", "step"], step: int) -> bool:
         """Tell whether to measure now.
@@ -168,24 +176,23 @@ class Watch:
         except NonFiniteError as caught:
             error = str(caught)
         self.folder.save(result, step, pictures=self.pictures)
+        if not error:
+            self.folder.keep_previous(step)
         seconds = round(time.perf_counter() - started, 4)
         line = {"step": step, "epoch": epoch, "scalars": scalars, "seconds": seconds}
         self.folder.history.append({**line, "error": error} if error else line)
         self._count += 1
-        if step == self._saved:  # the checkpoint of this step came before its evaluation
-            self.folder.keep_previous()
         logged = {f"hooksim_{name}": value for name, value in scalars.items()}
         return Measured(step, logged, self._by_name(result), error)
 
-    def keep_previous(self, step: int) -> None:
-        """Keep, as a checkpoint is written, what the next measurement is compared with.
+    def saved(self, step: int) -> None:
+        """Take note of a checkpoint: a run may go on from it, with the measurement before it.
 
         Args:
             step: Of the checkpoint.
         """
         if self._running and self.folder is not None:
-            self._saved = step
-            self.folder.keep_previous()
+            self.folder.note_checkpoint(step)
 
     def shares(self) -> dict[str, float]:
         """Tell how long measuring took.
@@ -207,9 +214,30 @@ class Watch:
         many = "1 measurement" if self._count == 1 else f"{self._count} measurements"
         return f"hooksim: {many} took {seconds:.2f} s, {share:.1%} of the run's time"
 
+    @property
+    def idle(self) -> str:
+        """What to warn of at the end of a run in which nothing was measured, else empty."""
+        if self.folder is None or self._count or self.lines:
+            return ""
+        event = {"eval": "had no evaluation", "save": "wrote no checkpoint"}
+        why = event.get(str(self.every), "ended before that step")
+        return (
+            f"hooksim: nothing was measured with every={self.every!r}, since the run {why}. Choose "
+            "another `every`, or have the trainer evaluate or save."
+        )
+
     def _by_name(
         self, result: Comparison | Mapping[str, Comparison] | None
     ) -> dict[str, Comparison]:
         if isinstance(result, Comparison):
             return {str(result.metadata["name_a"]): result}
         return dict(result or {})
+
+
+def _agreed(said: bool) -> bool:
+    """What the process that writes says, on all: where one measures, all may have to take part."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return said
+    told = [said]
+    distributed.broadcast_object_list(told, src=0)
+    return told[0]

@@ -15,7 +15,7 @@ from hooksim.comparison import Compared, Options, compare_sides
 from hooksim.errors import AlignmentError, ConfigError
 from hooksim.probe.references import Reference, name_references, record_reference
 from hooksim.probe.samples import SAME_SAMPLES, check_loader
-from hooksim.probe.scalars import summary_scalars
+from hooksim.probe.scalars import check_names, summary_scalars
 from hooksim.probe.undisturbed import in_full_precision, undisturbed
 from hooksim.recording import Recording, record
 from hooksim.results import Comparison
@@ -48,7 +48,8 @@ class Probe:
             the model that is about to be trained stands for its initial weights; a `Recording`; the
             folder of a recording, or of a checkpoint in the Hugging Face format, which is loaded,
             recorded and let go; `"previous"` for the measurement before, of which the first has
-            none; or a mapping of names to these.
+            none; or a mapping of names to these. A measure that fails, as where activations are
+            not finite, leaves the measurement before as it was.
         compare_options: As for `hooksim.compare`; `layers_a` and the first of two `rows` are those
             of the references, `layers_b` and the second those of the model. `progress` is False
             unless it is asked for, and `stop_early` cannot be set.
@@ -88,10 +89,12 @@ class Probe:
         self._named = isinstance(reference, Mapping)
         self.history: list[tuple[int, dict[str, float]]] = []
         self.seconds: list[float] = []
+        given = name_references(reference)
+        check_names(given, [key for measure in self._options.chosen for key in measure.keys])
         with undisturbed(loader, self._options.device):
             self._references = {
                 name: record_reference(name, each, partial(self._record, half="a"))
-                for name, each in name_references(reference).items()
+                for name, each in given.items()
             }
         self._previous = [name for name, each in self._references.items() if each is None]
 

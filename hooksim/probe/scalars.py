@@ -1,11 +1,35 @@
 """A comparison in a few numbers, for curves over the steps of a run."""
 
 import math
+from collections.abc import Iterable
+from itertools import product
 from statistics import fmean
 
+from hooksim.errors import ConfigError
 from hooksim.results import Comparison, SimilarityMatrix
 
-__all__ = ["summary_scalars"]
+__all__ = ["check_names", "summary_scalars"]
+
+
+def check_names(names: Iterable[str], keys: Iterable[str]) -> None:
+    """Refuse references and matrices whose scalars would have one name.
+
+    Args:
+        names: Of the references.
+        keys: Of the matrices.
+
+    Raises:
+        ConfigError: Two pairs of them have the same name.
+    """
+    seen: dict[str, tuple[str, str]] = {}
+    for name, key in product(names, list(keys)):
+        other = seen.setdefault(f"{name}_{key}", (name, key))
+        if other != (name, key):
+            raise ConfigError(
+                f"reference {name!r} with key {key!r} and reference {other[0]!r} with key "
+                f"{other[1]!r}: the scalars of both would be called '{name}_{key}_...'. Give one "
+                "of the references another name."
+            )
 
 
 def summary_scalars(name: str, result: Comparison) -> dict[str, float]:

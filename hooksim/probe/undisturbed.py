@@ -1,6 +1,7 @@
-"""What a measure must leave as it was: random numbers, gradients, precision."""
+"""What a measure must leave as it was: random numbers, gradients, precision, accelerate's state."""
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,13 +12,16 @@ from torch import nn
 
 __all__ = ["in_full_precision", "undisturbed"]
 
+_PLACE = ("end_of_dataloader", "remainder", "iteration")  # of a loader that accelerate prepared
+
 
 @contextmanager
 def undisturbed(loader: Any, device: torch.device | str | None) -> Iterator[None]:
     """Keep the surroundings out, and put back every random state.
 
     Inside, there are no gradients, no inference mode and no autocast, whatever is around; values
-    do not depend on where in a training loop they are measured.
+    do not depend on where in a training loop they are measured. What accelerate knows of the
+    loaders that are being read, by which it accumulates gradients, is put back too.
 
     Args:
         loader: Its own generator is put back too, which it may share with other loaders.
@@ -37,7 +41,7 @@ def undisturbed(loader: Any, device: torch.device | str | None) -> Iterator[None
     accelerator = torch.accelerator.current_accelerator()
     kinds = ["cpu"] if accelerator is None else ["cpu", accelerator.type]
     with ExitStack() as stack:
-        for put_back in _random_states(loader, accelerator, device):
+        for put_back in _random_states(loader, accelerator, device) + _gradient_state(loader):
             stack.callback(put_back)
         for kind in kinds:
             stack.enter_context(torch.autocast(kind, enabled=False))
@@ -78,6 +82,29 @@ def _accelerator_states(
         return []
     states = module.get_rng_state_all()
     return [lambda: module.set_rng_state_all(states)]
+
+
+def _gradient_state(loader: Any) -> list[Callable[[], object]]:
+    """What puts back which loaders accelerate takes for being read, and where in them it is."""
+    kind: Any = getattr(sys.modules.get("accelerate.state"), "GradientState", None)
+    if kind is None or not kind._shared_state:
+        return []
+    state = kind()
+    # A loader that accelerate has prepared enters itself here, and leaves only when it is read to
+    # its end; until then accelerate would take it for that of the training.
+    loaders, synced = list(state.dataloader_references), state.sync_gradients
+    places = [
+        (each, {name: vars(each)[name] for name in _PLACE if name in vars(each)})
+        for each in (loader, *loaders)
+        if hasattr(each, "gradient_state")
+    ]
+
+    def put_back() -> None:
+        state.dataloader_references, state.sync_gradients = loaders, synced
+        for each, place in places:
+            vars(each).update(place)
+
+    return [put_back]
 
 
 @contextmanager

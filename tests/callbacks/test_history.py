@@ -62,3 +62,8 @@ def test_any_other_damage_is_an_error(text, history):
         HooksimError, match=r"line 2 is no measurement of a run\. Move the file away"
     ):
         History(history.path)
+
+
+def test_a_line_may_hold_what_other_texts_end_lines_with(history):
+    history.append({"step": 20, "error": "layer 'a\u2028b'"})
+    assert steps(history) == [5, 10, 15, 20]

@@ -311,3 +311,39 @@ class TestTrouble:
     def test_the_probe(self):
         with pytest.raises(ConfigError, match=r"probe: expected a hooksim\.Probe, got Classifier"):
             SimilarityCallback(Classifier())
+
+    def test_a_second_callback_is_refused(self, tmp_path):
+        trainer, _ = watched(tmp_path, 12)
+        trainer.add_callback(SimilarityCallback(probe(Classifier()), 6))
+        with pytest.raises(ConfigError, match=r"another one of this Trainer .* several references"):
+            trainer.train()
+
+    @pytest.mark.parametrize("every", ["eval", "save"])
+    def test_what_never_comes_is_refused_or_warned_of(self, every, tmp_path, monkeypatch):
+        options = {f"{every}_strategy": "no", "max_steps": 3}
+        trainer, _ = watched(tmp_path, every, **options)
+        with pytest.raises(ConfigError, match=rf"every='{every}' .* {every}_strategy='no'"):
+            trainer.train()
+        trainer, _ = watched(tmp_path, every, **options)
+        trainer.add_callback(Stop(99))  # which might ask for one
+        said: list[str] = []
+        monkeypatch.setattr(f"{SimilarityCallback.__module__}._log.warning", said.append)
+        trainer.train()
+        assert [text.startswith("hooksim: nothing was measured") for text in said] == [True]
+
+    def test_the_recording_is_kept_before_we_hear_of_the_checkpoint(self, tmp_path):
+        class Killed(TrainerCallback):
+            def on_save(self, *args, **kwargs):
+                raise RuntimeError("the run is stopped")
+
+        model = Classifier()
+        trainer = make_trainer(tmp_path, model)
+        trainer.add_callback(Killed())
+        SimilarityCallback(probe(model, reference="previous")).attach(trainer)
+        with pytest.raises(RuntimeError, match="the run is stopped"):
+            trainer.train()
+        model = Classifier()
+        trainer = make_trainer(tmp_path, model)
+        SimilarityCallback(probe(model, reference="previous")).attach(trainer)
+        trainer.train(resume_from_checkpoint=True)
+        assert all(line["scalars"] for line in history(tmp_path)[1:])

@@ -231,7 +231,7 @@ def test_only_one_process_writes(tmp_path):
     callback.on_train_batch_end(trainer, module, None, None, 3)
     callback.on_save_checkpoint(trainer, module, {})
     assert not (tmp_path / "hooksim").exists()
-    assert callback.state_dict() == {"history": []}
+    assert callback.state_dict() == {"history": [], "awaited": None}
 
 
 def test_the_share_of_time_is_in_the_log(tmp_path, caplog):
@@ -266,3 +266,27 @@ def test_lines_are_plain_data(tmp_path):
     text = (tmp_path / "hooksim" / "history.jsonl").read_text()
     line = json.loads(text.splitlines()[0])
     assert list(line) == ["step", "epoch", "scalars", "seconds"]
+
+
+def test_a_validation_that_was_to_come_after_the_checkpoint_is_made_up_for(tmp_path):
+    class Killed(Callback):
+        def on_validation_start(self, trainer, pl_module):
+            if trainer.global_step == 12:
+                raise RuntimeError("the run is stopped")
+
+    with pytest.raises(RuntimeError, match="the run is stopped"):
+        fitted(tmp_path, Killed())
+    assert steps(tmp_path) == [4, 8]
+    fitted(tmp_path, ckpt_path=tmp_path / "kept" / "step=12.ckpt")
+    assert steps(tmp_path) == SEEN
+
+
+def test_a_trainer_refuses_two_callbacks_by_itself(tmp_path):
+    second = SimilarityCallback(probe(Module()), 4)
+    with pytest.raises(RuntimeError, match="more than one stateful callback"):
+        fitted(tmp_path, second, every=4)
+
+
+def test_a_run_without_a_measurement_is_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match="since the run had no evaluation"):
+        fitted(tmp_path, every="eval", limit_val_batches=0)

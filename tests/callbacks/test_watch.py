@@ -1,6 +1,7 @@
 import pytest
 
 from hooksim import callbacks
+from hooksim.callbacks.history import History
 from hooksim.callbacks.watch import Watch
 from tests.callbacks.digits_run import Classifier, probe
 
@@ -53,3 +54,20 @@ def test_each_callback_loads_when_it_is_asked_for():
     assert callbacks.lightning.SimilarityCallback.__module__ == "hooksim.callbacks.lightning"
     with pytest.raises(AttributeError, match="has no attribute 'keras'"):
         _ = callbacks.keras
+
+
+def test_what_is_overdue_is_so_on_every_process(watch, tmp_path, monkeypatch):
+    watch.every = "save"
+    for step, expected in ((0, False), (12, True)):
+        watch.begin(tmp_path, step, writes=False)
+        assert watch.overdue == expected
+    History(tmp_path / "hooksim" / "history.jsonl").append({"step": 12})
+    watch.begin(tmp_path, 12, writes=False)
+    assert not watch.overdue
+    # Where processes can talk the one that writes is asked, since files may not be shared.
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr(
+        "torch.distributed.broadcast_object_list", lambda told, src: told.__setitem__(src, True)
+    )
+    watch.begin(tmp_path, 12, writes=False)
+    assert watch.overdue

@@ -5,6 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -82,3 +84,50 @@ class TestTrainingIsLeftAlone:
 
         plain, watched = trained(False), trained(True)
         assert all(torch.equal(plain[name], each) for name, each in watched.items())
+
+
+@pytest.fixture
+def accelerator():
+    """One that accumulates the gradients of two batches; its state is that of the process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    yield Accelerator(cpu=True, gradient_accumulation_steps=2)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+
+
+class TestAccelerate:
+    @pytest.mark.parametrize("own", [True, False], ids=["its own loader", "that of the training"])
+    @pytest.mark.parametrize("max_samples", [16, 40, None])
+    def test_gradients_are_accumulated_as_without_a_probe(self, max_samples, own, accelerator):
+        def trained(probed: bool) -> dict[str, torch.Tensor]:
+            model = stack().train()
+            model, optimizer, training, other = accelerator.prepare(
+                model,
+                torch.optim.SGD(model.parameters(), 0.1),
+                DataLoader(SAMPLES[:80], batch_size=16),  # of five batches, the last is alone
+                DataLoader(SAMPLES, batch_size=32),
+            )
+            loader = other if own else training
+            probe = Probe(loader, reference=model, max_samples=max_samples, measures="cka")
+            torch.manual_seed(3)
+            for epoch in range(2):
+                for index, samples in enumerate(training):
+                    if probed and index in (2, 4):
+                        probe.measure(model, epoch * 5 + index)
+                    with accelerator.accumulate(model):
+                        accelerator.backward(model(samples).square().mean())
+                        optimizer.step()
+                        optimizer.zero_grad()
+            return {name: each.clone() for name, each in model.state_dict().items()}
+
+        plain, watched = trained(False), trained(True)
+        assert all(torch.equal(plain[name], each) for name, each in watched.items())
+
+    def test_no_loader_is_taken_for_being_read(self, accelerator):
+        loader = accelerator.prepare(DataLoader(SAMPLES, batch_size=32))
+        probe = Probe(loader, reference=stack(), max_samples=40)
+        assert GradientState().dataloader_references == [None]
+        probe.measure(stack(), 1)
+        assert GradientState().dataloader_references == [None]
+        assert loader.iteration == 0
