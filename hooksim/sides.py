@@ -1,11 +1,12 @@
 """The sides of a comparison: live models and recordings, and who reads which of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from torch import nn
 
-from hooksim.capture.layers import layers_for_other, unwrap
+from hooksim.capture.layers import layers_for_other, model_title, unwrap
+from hooksim.capture.placement import check_values
 from hooksim.capture.reader import ModelReader, View
 from hooksim.capture.rows import Rows
 from hooksim.capture.selectors import Selectors
@@ -13,10 +14,13 @@ from hooksim.capture.side import Reader
 from hooksim.errors import ConfigError
 from hooksim.recording import Recording, RecordingReader, layers_for_other_recording
 
-__all__ = ["Read", "Side", "check_side", "describe_side", "read_by", "views_of"]
+__all__ = ["Inputs", "Read", "Side", "check_side", "describe_side", "read_by", "views_of"]
 
 Side: TypeAlias = nn.Module | Recording
 """A live model, or the rows of one."""
+
+Inputs: TypeAlias = Literal["plain", "one pair", "own"]
+"""What batches hold: one input; a `PairedBatch` of one input, for its ids; one for A, one for B."""
 
 
 class Read(NamedTuple):
@@ -109,18 +113,23 @@ def _rows_of(side: Side, policy: Rows) -> Rows:
 
 
 def read_by(
-    sides: Sequence[Side], views: Sequence[View], *, paired: bool = False, **options: Any
+    sides: Sequence[Side], views: Sequence[View], *, inputs: Inputs = "plain", **options: Any
 ) -> Read:
     """Decide who is read: each model and each recording once, whatever sides it stands for.
 
     Args:
         sides: Models and recordings; one object may stand there several times.
         views: What is wanted of each.
-        paired: Each side has its own input, so that a model runs once for each side.
+        inputs: What the batches hold: where each side has its own input, a model runs once for
+            each side.
         options: Of the readers of models.
 
     Returns:
         The readers, and where each side is among their views.
+
+    Raises:
+        LayerNotFoundError, ConfigError: As for the readers.
+        MissingWeightsError: The weights of a model were never loaded.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 2))
@@ -134,7 +143,7 @@ def read_by(
     hashed = any(isinstance(side, Recording) and side.inputs is not None for side in sides)
     for side, view in zip(sides, views, strict=True):
         source = side if isinstance(side, Recording) else unwrap(side)
-        alone = paired and not isinstance(side, Recording)
+        alone = inputs == "own" and not isinstance(side, Recording)
         known = [place for place, (each, _) in enumerate(sources) if each is source and not alone]
         place = known[0] if known else len(sources)
         if not known:
@@ -146,7 +155,12 @@ def read_by(
         places.append((place, same[0] if same else len(wanted) - 1))
     asked = [place for place, _ in places]
     readers = [
-        _reader(source, wanted, asked.count(place) > 1, {"fingerprint": hashed, **options})
+        _reader(
+            source,
+            wanted,
+            "both" if inputs == "plain" and asked.count(place) > 1 else wanted[0].half,
+            {"fingerprint": hashed, **options},
+        )
         for place, (source, wanted) in enumerate(sources)
     ]
     offsets = [sum(len(wanted) for _, wanted in sources[:place]) for place in range(len(sources))]
@@ -158,8 +172,8 @@ def _equal(first: View, second: View) -> bool:
     return first.layers == second.layers and first.rows == second.rows
 
 
-def _reader(source: Side, views: Sequence[View], shared: bool, options: dict[str, Any]) -> Reader:
+def _reader(source: Side, views: Sequence[View], half: str, options: dict[str, Any]) -> Reader:
     if isinstance(source, Recording):
         return RecordingReader(source, views)
-    half = "both" if shared else views[0].half
+    check_values(source, model_title(source, views[0].label))
     return ModelReader(source, views, side=half, **options)

@@ -9,11 +9,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from hooksim.capture.batches import batch_size
-from hooksim.capture.layers import SelectedLayer, named_layers
+from hooksim.capture.layers import SelectedLayer, model_title, named_layers
 from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.capture.mask_rules import BatchMasks, InputHook, MaskRules
 from hooksim.capture.outputs import choose_output
 from hooksim.capture.rows import Rows, take_rows
+from hooksim.capture.view import not_fired, nothing_left
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError, NoRowsError
 
 __all__ = ["ActivationStore"]
@@ -39,6 +40,7 @@ class ActivationStore:
         self._masks: BatchMasks | None = None
         self._size: int | None = None
         self._fired: Counter[SelectedLayer] = Counter()
+        self._refused: dict[str, str] = {}
         self._inside = False
 
     def input_hooks(self) -> Iterator[tuple[nn.Module, InputHook]]:
@@ -64,6 +66,7 @@ class ActivationStore:
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.activations.clear()
         self._fired.clear()
+        self._refused.clear()
         self._inside = True
         inputs = signature(module.forward).bind_partial(*args, **kwargs).arguments
         try:
@@ -77,6 +80,14 @@ class ActivationStore:
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         self._inside = False
+        for layer in self._selected:
+            if layer.by_name and self._fired[layer] <= (layer.firing or 0):
+                name = layer.name if layer.firing is None else f"{layer.name}#{layer.firing}"
+                raise LayerNotFoundError(f"layer {name!r}: {not_fired(self._fired[layer])}")
+        if not self.activations:
+            names = (layer.name for layer in self._selected)
+            dropped = {name: self._refused.get(name, not_fired(0)) for name in names}
+            raise LayerNotFoundError(nothing_left(model_title(module, ""), dropped))
 
     def _keep(
         self,
@@ -95,6 +106,7 @@ class ActivationStore:
         except NoRowsError as error:
             if layer.by_name:
                 raise LayerNotFoundError(f"layer {layer.name!r}: {error}") from error
+            self._refused[layer.name] = str(error)
             return
         except HooksimError as error:
             raise type(error)(f"layer {layer.name!r}: {error}") from error

@@ -133,7 +133,8 @@ def describe(item: Any) -> str:
     if isinstance(item, Mapping):
         return ", ".join(f"{key} {describe(value)}" for key, value in item.items())
     if isinstance(item, torch.Tensor):
-        return f"{tuple(item.shape)} {str(item.dtype).removeprefix('torch.')}"
+        shape = "nested" if item.is_nested else tuple(item.shape)
+        return f"{shape} {str(item.dtype).removeprefix('torch.')}"
     if isinstance(item, tuple | list) and any(map(holds_samples, item)):
         return f"{type(item).__name__} of " + ", ".join(map(describe, item))
     return type(item).__name__

@@ -2,33 +2,26 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
-from torch import nn
 
 __all__ = ["eager"]
 
 
 @contextmanager
-def eager(model: nn.Module) -> Iterator[None]:
-    """Run a model as it is written, so that every hook sees a plain tensor.
+def eager() -> Iterator[None]:
+    """Run models as they are written, so that every hook sees a plain tensor.
 
-    Hooks set after a compiled call never fire, silently; and the fast path of
-    `nn.TransformerEncoder` packs padded sequences into nested tensors. Both switches are the whole
-    process's: they go back when the last of several threads or nested contexts leaves.
-
-    Args:
-        model: Any module.
+    Hooks set after a compiled call never fire, silently, and a model does not show whether one of
+    its methods was compiled; and the fast path of `nn.TransformerEncoder` packs padded sequences
+    into nested tensors. Both switches are the whole process's: they go back when the last of
+    several threads or nested contexts leaves.
 
     Yields:
-        None; inside, compiled submodules run eagerly and the fast path is off.
+        None; inside, what was compiled runs eagerly and the fast path is off.
     """
-    compiled = any(
-        module._compiled_call_impl is not None or "_orig_mod" in module._modules
-        for module in model.modules()
-    )
-    with _FAST_PATH_OFF.held(), _COMPILER_OFF.held() if compiled else nullcontext():
+    with _FAST_PATH_OFF.held(), _COMPILER_OFF.held():
         yield
 
 

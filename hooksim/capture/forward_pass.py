@@ -47,7 +47,7 @@ class ForwardPass:
         reduce: What to make of rows inside the hook, or None to keep them.
         at: The batch's position, for messages.
         expected: How often each module is called, known from the second batch on.
-        stop_early: End the forward once every expected firing was seen.
+        until: The calls after which the forward ends; empty where it runs to its own end.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ForwardPass:
         reduce: Reduce | None,
         at: BatchPosition,
         expected: Mapping[nn.Module, int],
-        stop_early: bool,
+        until: Mapping[nn.Module, int],
     ) -> None:
         self.views = views
         self.masks = masks
@@ -72,7 +72,8 @@ class ForwardPass:
         self.error: HooksimError | None = None
         self.ended = False
         self.thread = threading.get_ident()
-        self._left = sum(expected.values()) if stop_early else 0
+        self._until = until
+        self._left = sum(until.values())
         self._seen: dict[Any, tuple[weakref.ref[Tensor], int, Captured]] = {}
 
     def fire(self, module: nn.Module, output: Any) -> None:
@@ -93,7 +94,7 @@ class ForwardPass:
                     self._take(index, firing, output)
                 except Exception as error:
                     self._fail(view.where(firing), error)
-        if firing.number < self.expected.get(module, 0):
+        if firing.number < self._until.get(module, 0):
             self._left -= 1
             if self._left == 0:
                 self._end()
@@ -162,7 +163,8 @@ class ForwardPass:
         if isinstance(error, HooksimError):
             self.error = type(error)(f"{where}, {self.at}: {error}")
         else:
-            self.error = HooksimError(f"{where}, {self.at}: {type(error).__name__}: {error}")
+            reason = str(error).strip().split("\n")[0]
+            self.error = HooksimError(f"{where}, {self.at}: {type(error).__name__}: {reason}")
         self.error.__cause__ = error
         self._end()
 

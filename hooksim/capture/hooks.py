@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hooksim.capture.activations import ActivationStore
 from hooksim.capture.eager import eager
-from hooksim.capture.layers import Selectors, select_layers, unwrap
+from hooksim.capture.graphs import check_hookable
+from hooksim.capture.layers import Selectors, model_title, select_layers, unwrap
 from hooksim.capture.mask_rules import InputHook
 from hooksim.capture.rows import Rows, as_rows
 
@@ -60,7 +61,7 @@ def capture_activations(
     forward is kept as `name#0`, `name#1`, ... The model's mode and gradients are left as they are.
 
     Args:
-        model: Any module; compiled submodules run eagerly inside the context.
+        model: Any module; what was compiled runs eagerly inside the context.
         layers: As for `hooksim.compare`: names, patterns, or None for the repeated blocks.
         rows: A row policy to apply; None keeps activations as they are.
 
@@ -69,7 +70,9 @@ def capture_activations(
         rows `(n, d)`. Filled by each forward.
 
     Raises:
-        LayerNotFoundError: A selector matches nothing, or a named layer gives no tensor or rows.
+        LayerNotFoundError: A selector matches nothing; or in a forward of the model a named layer
+            is not called or gives no tensor or rows, or no layer does.
+        ConfigError: The model or a layer was made by `torch.jit` and takes no hooks.
 
     Example:
         >>> import torch
@@ -80,10 +83,13 @@ def capture_activations(
         {'0': (5, 2)}
     """
     inner = unwrap(model)
+    check_hookable(inner, model_title(inner, ""))
     selected = select_layers(inner, layers)
+    for layer in selected:
+        check_hookable(layer.module, f"layer {layer.name!r}")
     store = ActivationStore(inner, selected, None if rows is None else as_rows(rows))
     with ExitStack() as stack:
-        stack.enter_context(eager(model))
+        stack.enter_context(eager())
         stack.enter_context(input_hooks(store.input_hooks()))
         stack.enter_context(forward_hooks(store.forward_hooks()))
         yield store.activations

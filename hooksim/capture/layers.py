@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hooksim.capture.default_layers import default_layers
+from hooksim.capture.default_layers import default_layers, is_one_layer
 from hooksim.capture.selectors import (
     WRAPPED,
     Selectors,
@@ -167,13 +167,16 @@ def layers_for_other(selectors: Selectors, other: nn.Module) -> Selectors:
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Name every module but the root, under each of its names.
 
+    A model that is one layer itself, such as `nn.LSTM`, goes by the name of its class.
+
     Args:
         model: The unwrapped model.
 
     Returns:
         The modules in the model's own order, what wrappers add left out of the names.
     """
-    return dict(_walk(model, "", (model,)))
+    itself = {type(model).__name__: model} if is_one_layer(model) else {}
+    return {**itself, **dict(_walk(model, "", (model,)))}
 
 
 def _walk(

@@ -1,10 +1,12 @@
 """Which tensor of a layer's output stands for the layer."""
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 
+from hooksim.capture.batches import describe
 from hooksim.capture.rows import Rows, batch_first_hint
 from hooksim.errors import NoRowsError
 
@@ -16,8 +18,9 @@ class ChosenOutput(NamedTuple):
 
     Attributes:
         tensor: The chosen tensor.
-        name: Its name or position in the output; the empty string where the output is a tensor.
-        skipped: Names or positions of the other tensors.
+        name: Its name in the output, such as `0`, `hidden` or `1.0`; the empty string where the
+            output is a tensor.
+        skipped: Names of the other tensors.
     """
 
     tensor: torch.Tensor
@@ -29,76 +32,101 @@ def choose_output(output: Any, rows: Rows, size: int | None = None) -> ChosenOut
     """Choose the tensor that stands for a layer.
 
     Args:
-        output: What the layer returned: a tensor, a tuple, a mapping or a ModelOutput.
+        output: What the layer returned: a tensor, or tuples, lists, mappings, ModelOutputs and
+            dataclasses of tensors, one in the other. Nothing else is opened: a generator would be
+            used up.
         rows: The row policy, for `output_index` and `batch_dim`.
         size: Number of samples of the batch; None accepts any first dimension.
 
     Returns:
         The tensor itself, the element `output_index`, `last_hidden_state`, or else the first
-        floating tensor whose batch dimension is the batch.
+        floating tensor, in the order of the output, whose batch dimension is the batch.
 
     Raises:
         NoRowsError: The output holds no such tensor.
 
     Example:
-        >>> hidden, weights = torch.zeros(2, 5, 4), torch.zeros(2, 1, 5, 5)
-        >>> chosen = choose_output((hidden, weights), Rows(), size=2)
+        >>> hidden, state = torch.zeros(2, 5, 4), torch.zeros(1, 2, 4)
+        >>> chosen = choose_output((hidden, (state, state)), Rows(), size=2)
         >>> chosen.tensor is hidden, chosen.name, chosen.skipped
-        (True, '0', ('1',))
+        (True, '0', ('1.0', '1.1'))
     """
     if isinstance(output, torch.Tensor):
-        return ChosenOutput(_floating(output), "", ())
+        return ChosenOutput(output, "", ())
     elements = _elements(output)
-    tensors = {name: value for name, value in elements if isinstance(value, torch.Tensor)}
-    name = _wanted(elements, tensors, rows, size)
-    chosen = _floating(tensors[name])
-    return ChosenOutput(chosen, name, tuple(other for other in tensors if other != name))
+    if elements is None:
+        raise NoRowsError(
+            f"its output is {type(output).__name__}, which holds no tensor. Select another layer."
+        )
+    tensors = {name: value for name, value in _walk(elements) if isinstance(value, torch.Tensor)}
+    name = _wanted(output, tensors, rows, size)
+    return ChosenOutput(tensors[name], name, tuple(other for other in tensors if other != name))
 
 
-def _elements(output: Any) -> list[tuple[str, Any]]:
-    if isinstance(output, Mapping):
-        return [(str(key), value) for key, value in output.items()]
-    if isinstance(output, Iterable):
-        return [(str(index), value) for index, value in enumerate(output)]
-    raise NoRowsError(f"its output is {type(output).__name__}, which holds no tensor")
+def _elements(value: Any) -> list[tuple[str, Any]] | None:
+    """Give the elements of a container by name; None for what is none."""
+    if isinstance(value, Mapping):
+        return [(str(key), each) for key, each in value.items()]
+    if isinstance(value, tuple | list):
+        return [(str(place), each) for place, each in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)]
+    return None
 
 
-def _wanted(
-    elements: list[tuple[str, Any]],
-    tensors: dict[str, torch.Tensor],
-    rows: Rows,
-    size: int | None,
-) -> str:
+def _walk(elements: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for name, value in elements:
+        inner = _elements(value)
+        if inner is None:
+            yield name, value
+        else:
+            yield from _walk([(f"{name}.{key}", each) for key, each in inner])
+
+
+def _wanted(output: Any, tensors: Mapping[str, torch.Tensor], rows: Rows, size: int | None) -> str:
+    found: Mapping[str, torch.Tensor] = tensors
     if rows.output_index is not None:
-        if not -len(elements) <= rows.output_index < len(elements):
+        index = _index_name(output, rows.output_index)
+        if index in tensors:
+            return index
+        found = {name: each for name, each in tensors.items() if name.startswith(f"{index}.")}
+        if not found:
             raise NoRowsError(
-                f"output_index {rows.output_index} is beyond its {len(elements)} outputs"
+                f"output_index {rows.output_index!r} names no tensor of its output, which holds "
+                f"{describe(tensors) or 'none'}."
             )
-        name, value = elements[rows.output_index]
-        if name not in tensors:
-            raise NoRowsError(
-                f"output_index {rows.output_index} is {type(value).__name__}, not a tensor"
-            )
-        return name
-    if "last_hidden_state" in tensors:
+    elif "last_hidden_state" in tensors:
         return "last_hidden_state"
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and _has_batch(tensor, rows.batch_dim, size):
+    for name, tensor in found.items():
+        if _holds_reals(tensor) and _has_batch(tensor, rows.batch_dim, size):
             return name
     raise NoRowsError(
         "none of its outputs is a floating tensor"
         + ("" if size is None else f" with {size} samples in dimension {rows.batch_dim}")
-        + batch_first_hint(rows)
+        + (f": {describe(tensors)}" if tensors else "")
+        + (batch_first_hint(rows) or ". Select another layer.")
     )
 
 
+def _index_name(output: Any, index: int | str) -> str:
+    """Give the name of the element that `output_index` means."""
+    elements = _elements(output) or []
+    if isinstance(index, str):
+        return index
+    if not -len(elements) <= index < len(elements):
+        raise NoRowsError(
+            f"output_index {index} is beyond its {len(elements)} outputs. Count them from 0."
+        )
+    return elements[index][0]
+
+
+def _holds_reals(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_quantized
+
+
 def _has_batch(tensor: torch.Tensor, dim: int, size: int | None) -> bool:
+    if tensor.is_nested:  # it has its batch in front, and no length in the other dimensions
+        dim = 0
     if not -tensor.ndim <= dim < tensor.ndim:
         return False
-    return size is None or tensor.shape[dim] == size
-
-
-def _floating(tensor: torch.Tensor) -> torch.Tensor:
-    if not tensor.is_floating_point():
-        raise NoRowsError(f"its output is of type {tensor.dtype}, not floating point")
-    return tensor
+    return size is None or tensor.size(dim) == size

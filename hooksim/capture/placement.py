@@ -1,14 +1,23 @@
 """Where and how a model runs while it is read: its device and mode, put back afterwards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, HooksimError, MissingWeightsError
 
-__all__ = ["as_device", "can_stop_early", "evaluating", "input_device", "placed"]
+__all__ = [
+    "as_device",
+    "can_stop_early",
+    "check_values",
+    "evaluating",
+    "input_device",
+    "other_precision",
+    "placed",
+]
 
 _SHARDED = frozenset({"FullyShardedDataParallel", "FSDPModule", "ScriptModule"})
 
@@ -23,19 +32,39 @@ def as_device(device: torch.device | str | None) -> torch.device | None:
         The device, or None.
 
     Raises:
-        ConfigError: There is no such kind of device.
+        ConfigError: There is no such kind of device, or it holds no values.
 
     Example:
         >>> as_device("cpu")
         device(type='cpu')
     """
+    expected = "device: expected a name such as 'cpu' or 'cuda:0', a torch.device or None, got "
     try:
-        return None if device is None else torch.device(device)
+        found = None if device is None else torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ConfigError(
-            f"device: expected a name such as 'cpu' or 'cuda:0', a torch.device or None, got "
-            f"{device!r}."
-        ) from error
+        raise ConfigError(f"{expected}{device!r}.") from error
+    if found is not None and found.type == "meta":
+        raise ConfigError(f"{expected}{device!r}, which holds no values.")
+    return found
+
+
+def check_values(model: nn.Module, title: str) -> None:
+    """Refuse a model whose weights were never loaded.
+
+    Args:
+        model: Any module; one whose weights accelerate brings in when they are needed passes.
+        title: The model in the message.
+
+    Raises:
+        MissingWeightsError: A parameter or buffer is on the meta device.
+    """
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    empty = [name for name, tensor in tensors if tensor.is_meta]
+    if empty and not any(hasattr(module, "_hf_hook") for module in model.modules()):
+        raise MissingWeightsError(
+            f"{title}: {len(empty)} of its {len(tensors)} parameters and buffers are on the meta "
+            f"device, which holds no values ({empty[0]!r}, ...). Load its weights first."
+        )
 
 
 @contextmanager
@@ -47,10 +76,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Yields:
         None.
+
+    Raises:
+        HooksimError: It has no eval mode, as what `torch.export` made.
     """
     modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
+        _to_eval(model)
         yield
     finally:
         for module, training in modes:
@@ -69,17 +101,17 @@ def placed(model: nn.Module, device: torch.device | None) -> Iterator[None]:
         None.
 
     Raises:
-        ConfigError: The device is not there, or the model is spread over several, so that it could
-            not be put back.
+        ConfigError: The device is not there; or the model is spread over several or offloaded, so
+            that it could not be put back.
     """
     before = {tensor.device for tensor in [*model.parameters(), *model.buffers()]}
     if device is None or before <= {device}:
         yield
         return
-    if len(before) > 1:
+    if len(before) > 1 or torch.device("meta") in before:
         raise ConfigError(
-            f"device: {type(model).__name__} is spread over {', '.join(sorted(map(str, before)))}. "
-            "Leave device=None to run it where it is."
+            f"device: {type(model).__name__} is on {', '.join(sorted(map(str, before)))} and could "
+            "not be put back. Leave device=None to run it where it is."
         )
     _check_device(device)
     try:
@@ -96,14 +128,43 @@ def input_device(model: nn.Module) -> torch.device:
         model: Any module, possibly with parts offloaded to disk.
 
     Returns:
-        The device of its first parameter or buffer that has memory; the CPU where it has none.
+        The device of its first parameter or buffer that has memory; where none has, the one that
+        accelerate runs it on; the CPU where there is neither.
     """
     devices = [tensor.device for tensor in [*model.parameters(), *model.buffers()]]
     real = [device for device in devices if device.type != "meta"]
-    execution = getattr(getattr(model, "_hf_hook", None), "execution_device", None)
-    if not real and execution is not None:
-        return torch.device(execution)
-    return next(iter([*real, *devices]), torch.device("cpu"))
+    return next(iter([*real, *_execution_devices(model), *devices]), torch.device("cpu"))
+
+
+def other_precision(model: nn.Module, given: Mapping[str, Any]) -> str:
+    """Say that a batch and a model differ in precision, for the message of a forward that failed.
+
+    Nothing is cast for the user: a model may have parameters of several types, and cast itself.
+
+    Args:
+        model: Any module.
+        given: What it was given.
+
+    Returns:
+        The end of a sentence; empty where a parameter has the type of each input, or there is none.
+
+    Example:
+        >>> other_precision(nn.Linear(2, 2), {"x": torch.zeros(3, 2)})
+        ''
+    """
+    own = _precisions(model.parameters())
+    others = _precisions(value for value in given.values() if isinstance(value, torch.Tensor))
+    if not own or others <= own:
+        return ""
+    return (
+        f"; its parameters are {', '.join(sorted(own))}: give it batches of that type, in a "
+        "PairedBatch where the other model takes another"
+    )
+
+
+def _precisions(tensors: Iterable[torch.Tensor]) -> set[str]:
+    floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
+    return {str(dtype).removeprefix("torch.") for dtype in floating}
 
 
 def can_stop_early(model: nn.Module) -> bool:
@@ -120,6 +181,26 @@ def can_stop_early(model: nn.Module) -> bool:
         if not _SHARDED.isdisjoint(base.__name__ for base in type(module).__mro__):
             return False
     return not any(hasattr(parameter, "ds_id") for parameter in model.parameters())
+
+
+def _execution_devices(model: nn.Module) -> Iterator[torch.device]:
+    """Where accelerate runs the parts that it has offloaded, the first part first."""
+    for module in model.modules():
+        hook = getattr(module, "_hf_hook", None)
+        for each in getattr(hook, "hooks", [hook]):  # several hooks of one module are one
+            device = getattr(each, "execution_device", None)
+            if device is not None:
+                yield torch.device(device)
+
+
+def _to_eval(model: nn.Module) -> None:
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        raise HooksimError(
+            f"{type(model).__name__} has no eval mode, and its layers are not called one by one: "
+            "torch.export made it. Give the module that it was made from."
+        ) from error
 
 
 def _check_device(device: torch.device) -> None:

@@ -12,13 +12,21 @@ from torch import nn
 from hooksim.capture.batches import describe
 from hooksim.capture.calls import Call, Forward, ModelCaller
 from hooksim.capture.eager import eager
+from hooksim.capture.early_end import hooked_modules, ours
 from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.forward_pass import EndForward, ForwardPass
 from hooksim.capture.holding import held
 from hooksim.capture.hooks import forward_hooks, input_hooks
 from hooksim.capture.layers import named_layers, unwrap
 from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
-from hooksim.capture.placement import as_device, can_stop_early, evaluating, input_device, placed
+from hooksim.capture.placement import (
+    as_device,
+    can_stop_early,
+    evaluating,
+    input_device,
+    other_precision,
+    placed,
+)
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.capture.view import Captured, Firing, LayerInfo, View, ViewLayers
 from hooksim.errors import Note, ShapeError
@@ -42,7 +50,8 @@ class ModelReader:
             both sides, which a PairedBatch cannot serve.
         forward: `(model, batch) -> anything`, for an unusual call.
         device: Where to run; None for where the model's parameters are.
-        stop_early: From the second batch on, end the forward after the last layer that is read.
+        stop_early: From the second batch on, end the forward after the last layer that is read and
+            the last module on which somebody else has a hook.
         fingerprint: Give a fingerprint of each sample's input, to match it with a recording's.
 
     Raises:
@@ -83,7 +92,10 @@ class ModelReader:
         self._device = as_device(device)
         self._stop_early = stop_early and can_stop_early(self.model)
         self._fingerprint = fingerprint
+        self._hooked: frozenset[nn.Module] = frozenset()
+        self._counts: Mapping[nn.Module, int] = {}
         self._expected: dict[nn.Module, int] = {}
+        self._until: dict[nn.Module, int] = {}
         self._pass: ForwardPass | None = None
         self._stack = ExitStack()
 
@@ -93,8 +105,10 @@ class ModelReader:
             stack.enter_context(placed(self.model, self._device))
             self._input_device = input_device(self.model)
             stack.enter_context(evaluating(self.model))
+            self._hooked = hooked_modules(self.model) if self._stop_early else frozenset()
             modules = {layer.module for view in self._layers for layer in view.selected}
-            stack.enter_context(forward_hooks((module, self._hook) for module in modules))
+            hooks = ((module, self._hook) for module in modules | self._hooked)
+            stack.enter_context(forward_hooks(hooks))
             self._stack = stack.pop_all()
         return self
 
@@ -129,7 +143,7 @@ class ModelReader:
         masks = masks_by_view(self._rules, call.inputs, policies, call.size)
         first = not self._expected
         current = ForwardPass(
-            self._layers, masks, call.size, reduce, at, self._expected, self._stop_early
+            self._layers, masks, call.size, reduce, at, self._expected, self._until
         )
         with self._learning(call, masks) if first else ExitStack():
             self._run(call, current, item)
@@ -164,7 +178,7 @@ class ModelReader:
             names: Some of its names, in the order that is wanted.
         """
         self._layers[view].keep(names)
-        self._expect(self._expected)
+        self._expect(self._counts)
 
     def whole(self, n_samples: int) -> None:
         """Give nothing: a model holds no rows.
@@ -191,6 +205,7 @@ class ModelReader:
         """
         return list(self._layers[view].infos)
 
+    @ours
     def _hook(self, module: nn.Module, inputs: Any, output: Any) -> None:
         # A module that two readers share fires for both, and whoever else calls the model fires
         # it too: only the one that runs now, in its own thread, listens.
@@ -202,14 +217,15 @@ class ModelReader:
     def _run(self, call: Call, current: ForwardPass, item: Any) -> None:
         self._pass = current
         try:
-            with eager(self.model):
+            with eager():
                 call.run()
         except EndForward as end:
             if end.ended is not current:
                 raise
         except Exception as error:
             title = self._layers[0].title
-            error.add_note(f"in the forward pass of {title}, {current.at}, given {describe(item)}")
+            given = describe(item) + other_precision(self.model, call.given)
+            error.add_note(f"in the forward pass of {title}, {current.at}, given {given}")
             raise
         finally:
             self._pass = None
@@ -231,9 +247,12 @@ class ModelReader:
         self._expect(current.fired)
 
     def _expect(self, counts: Mapping[nn.Module, int]) -> None:
-        """Expect the calls of the modules that are read, and no others."""
+        """Expect the calls of the modules that are read, and wait for those with others' hooks."""
         read = {firing.module for view in self._layers for firing in view.firings}
+        awaited = read | self._hooked if self._stop_early else frozenset()
+        self._counts = counts
         self._expected = {each: count for each, count in counts.items() if each in read}
+        self._until = {each: count for each, count in counts.items() if each in awaited}
 
 
 def _ignored(title: str, call: Call) -> Note | None:

@@ -31,8 +31,10 @@ class Rows:
         policy: One of the names above.
         normalize: Scale every row to length 1, so that similarity is by cosine.
         mask: Key of the batch's mask of real tokens.
-        output_index: Which element of a layer's tuple or dict output to take; None takes the
-            first floating tensor with the batch in front.
+        output_index: Which element of a layer's output to take: its position in the tuple or
+            dict, or its name as the notes of a result write it, such as `"1.0"` for the first
+            element of the second. None takes the first floating tensor with the batch in front;
+            so it is within an element that holds several.
         batch_dim: The activation's batch dimension: 1 for `(T, B, D)`. The loader's items have
             the batch in front whatever the model wants: samples are counted, cut and matched
             there. For a model that takes `(T, B, D)`, such as an `nn.LSTM` as it comes, give
@@ -55,7 +57,7 @@ class Rows:
     policy: str = "auto"
     normalize: bool = False
     mask: str = "attention_mask"
-    output_index: int | None = None
+    output_index: int | str | None = None
     batch_dim: int = 0
     channel_dim: int = 1
 
@@ -134,7 +136,8 @@ def take_rows(
     """Turn an activation into rows.
 
     Args:
-        activation: The output of a layer, `(B,)` to 5-D.
+        activation: The output of a layer, `(B,)` to 5-D. What is quantized, sparse or sharded
+            over processes is taken as the plain tensor that it stands for.
         rows: The row policy.
         size: Number of samples B of the batch.
         mask_of: Gives the mask for a layer of T tokens, or None where all are real. Asked for
@@ -146,7 +149,8 @@ def take_rows(
         Rows `(n, d)`, n the number of samples, or of real tokens for the policy `token`.
 
     Raises:
-        NoRowsError: The policy takes no rows from this shape, or it has no batch of this size.
+        NoRowsError: The policy takes no rows from this shape, it has no batch of this size, or it
+            holds no real numbers.
         ShapeError: The mask does not fit.
         ConfigError: The policy `mean` has the batch of a 4-D activation named as its channels.
 
@@ -156,17 +160,18 @@ def take_rows(
         tensor([[2., 3.],
                 [8., 9.]])
     """
-    batch = _batch_in_front(activation, rows, size)
+    plain = _plain(activation.detach())
+    batch = _batch_in_front(plain, rows, size)
     policy = POLICIES[rows.policy].get(batch.ndim)
     if policy is None:
-        raise NoRowsError(_no_policy(rows.policy, activation))
+        raise NoRowsError(_no_policy(rows.policy, plain))
     tokens = None if mask_of is None or batch.ndim != 3 else mask_of(batch.shape[1])
     tokens = tokens or TokenMask(size, batch.shape[1])
     values = policy(batch, tokens, _channel(batch.ndim, rows))
     values = values.to(wide_dtype(values.dtype))
     if rows.normalize:
         values = _unit_rows(values)
-    if own and _share_memory(values, activation):
+    if own and _share_memory(values, plain):
         values = values.clone(memory_format=torch.contiguous_format)
     values = values.contiguous()  # so that what is kept and what is used up give the same bits
     if rows.policy != "token":
@@ -174,14 +179,34 @@ def take_rows(
     return TakenRows(values, tokens.items_on(values.device), tokens)
 
 
+def _plain(activation: Tensor) -> Tensor:
+    """Give the plain tensor that an activation stands for; itself where it is one."""
+    if activation.is_nested:
+        raise NoRowsError(
+            "its output is a nested tensor, of sequences that differ in length. Let the model pad "
+            "them, or select another layer."
+        )
+    if not (activation.is_floating_point() or activation.is_quantized):
+        raise NoRowsError(
+            f"its output is of type {activation.dtype}, not floating point. Select another layer."
+        )
+    if hasattr(activation, "full_tensor"):  # a DTensor, which each process has a part of
+        activation = activation.full_tensor()
+    if activation.is_quantized:
+        activation = activation.dequantize()
+    return activation if activation.layout is torch.strided else activation.to_dense()
+
+
 def _batch_in_front(activation: Tensor, rows: Rows, size: int) -> Tensor:
     shape = tuple(activation.shape)
     if not -len(shape) <= rows.batch_dim < len(shape) or shape[rows.batch_dim] != size:
         raise NoRowsError(
             f"its output {shape} has no batch of {size} samples in dimension {rows.batch_dim}"
-            + batch_first_hint(rows)
+            + (batch_first_hint(rows) or ". Select the layer around it, or another.")
         )
-    batch = activation.detach().movedim(rows.batch_dim, 0)
+    if not activation.numel():
+        raise NoRowsError(f"its output {shape} holds no numbers. Select another layer.")
+    batch = activation.movedim(rows.batch_dim, 0)
     return batch[:, None] if batch.ndim == 1 else batch
 
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hooksim.capture.graphs import check_hookable
 from hooksim.capture.layers import SelectedLayer, Selectors, model_title, select_layers
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.rows import Rows
 from hooksim.errors import LayerNotFoundError, Note
 
-__all__ = ["Captured", "Firing", "LayerInfo", "View", "ViewLayers"]
+__all__ = ["Captured", "Firing", "LayerInfo", "View", "ViewLayers", "not_fired", "nothing_left"]
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,16 @@ class ViewLayers:
 
     Raises:
         LayerNotFoundError: A selector matches nothing.
+        ConfigError: The model or a layer takes no hooks.
     """
 
     def __init__(self, view: View, model: nn.Module) -> None:
         self.rows = view.rows
         self.title = model_title(model, view.label)
+        check_hookable(model, self.title)
         self.selected = select_layers(model, view.layers, view.label)
+        for layer in self.selected:
+            check_hookable(layer.module, f"layer {layer.name!r} of {self.title}")
         self.firings: list[Firing] = []
         self.infos: list[LayerInfo] = []
 
@@ -205,11 +210,11 @@ class ViewLayers:
                 if firing in captured:
                     chosen[name] = firing
                 else:
-                    dropped[name] = refused.get(firing, _not_fired(fired[layer.module]))
+                    dropped[name] = refused.get(firing, not_fired(fired[layer.module]))
                     if layer.by_name:
                         raise LayerNotFoundError(f"layer {name!r} of {self.title}: {dropped[name]}")
         if not chosen:
-            raise LayerNotFoundError(_nothing_left(self.title, dropped))
+            raise LayerNotFoundError(nothing_left(self.title, dropped))
         self.firings = list(chosen.values())
         self.infos = [_info(name, firing, captured[firing]) for name, firing in chosen.items()]
         return [*_drop_notes(self.title, dropped), *_output_notes(self.title, chosen, captured)]
@@ -242,13 +247,38 @@ def _numbered(layer: SelectedLayer, count: int) -> dict[str, Firing]:
     return {f"{layer.name}#{index}": Firing(layer.module, index) for index in range(count)}
 
 
-def _not_fired(count: int) -> str:
+def not_fired(count: int) -> str:
+    """Say why a layer was not read in a whole forward.
+
+    Args:
+        count: How often its module was called.
+
+    Returns:
+        Sentences for the end of a message.
+
+    Example:
+        >>> not_fired(2)
+        'it is called 2 times in the forward pass, so #0 to #1 exist.'
+    """
     if count == 0:
         return "it is not called in the forward pass. Select another layer."
     return f"it is called {count} times in the forward pass, so #0 to #{count - 1} exist."
 
 
-def _nothing_left(title: str, dropped: dict[str, str]) -> str:
+def nothing_left(title: str, dropped: Mapping[str, str]) -> str:
+    """Say that none of the selected layers can be read.
+
+    Args:
+        title: The model in messages.
+        dropped: Why each layer cannot, by name.
+
+    Returns:
+        A message.
+
+    Example:
+        >>> nothing_left("model (Net)", {"head": not_fired(0)})
+        "no layer of model (Net) gives rows. The first of 1, 'head': it is not called in the ..."
+    """
     name, reason = next(iter(dropped.items()))
     return f"no layer of {title} gives rows. The first of {len(dropped)}, {name!r}: {reason}"
 

@@ -2,12 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
+from torch import nn
+
 from hooksim.accumulators.base import SidePair
+from hooksim.capture.arguments import check_loader
 from hooksim.capture.batches import PairedBatch
+from hooksim.capture.layers import unwrap
 from hooksim.capture.progress import batch_progress, known_length, row_progress
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
@@ -17,11 +21,16 @@ from hooksim.measures.measure_set import MeasureSet
 from hooksim.recording import Recording, recorded_batches
 from hooksim.results import Comparison, Meaning, SimilarityMatrix
 from hooksim.run import Run
-from hooksim.sides import Read, Side, read_by, views_of
+from hooksim.sides import Inputs, Read, Side, read_by, views_of
 
 __all__ = ["Compared", "compare_sides"]
 
 _log = logging.getLogger("hooksim")
+
+_RUNS_ONCE = (
+    "those before it have one for both, and a model that is both A and B runs once on it. Pass "
+    "copy.deepcopy(model) as b."
+)
 
 
 class Compared(NamedTuple):
@@ -44,6 +53,7 @@ def compare_sides(
     loader: Iterable[Any] | None,
     options: Options,
     found: Sequence[Note] = (),
+    one_input: str = "",
 ) -> list[Comparison]:
     """Compare pairs of sides; each side is read once, whatever pairs it is in.
 
@@ -53,6 +63,7 @@ def compare_sides(
         loader: Batches; None where all sides are recordings.
         options: How to compare.
         found: What the caller warns of, such as sides that are missing.
+        one_input: Why no batch may have one input for A and another for B; empty if it may.
 
     Returns:
         A comparison for each pair.
@@ -65,11 +76,11 @@ def compare_sides(
     layers = [options.layers_a if side.role == "a" else options.layers_b for side in sides]
     rows = [options.rows_of["ab".index(side.role)] for side in sides]
     views = views_of(sources, layers, rows, [(side.label, side.role) for side in sides])
-    paired, batches, total = _batches(sources, loader, options)
+    inputs, batches, total = _batches(sides, loader, options, one_input)
     read = read_by(
         sources,
         views,
-        paired=paired,
+        inputs=inputs,
         forward=options.forward,
         device=options.device,
         stop_early=options.stop_early,
@@ -111,10 +122,8 @@ def _check_loader(sources: Sequence[Side], loader: Any, options: Options) -> Non
                 f"loader: expected None for {number} recordings, which hold their samples, got "
                 f"{type(loader).__name__}."
             )
-    elif not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
-        got = "None" if loader is None else type(loader).__name__
-        hint = " Only recordings on both sides need none." if loader is None else ""
-        raise ConfigError(f"loader: expected an iterable of batches, got {got}.{hint}")
+    else:
+        check_loader(loader, " Only recordings on both sides need none.")
 
 
 def _check_unused(options: Options) -> None:
@@ -125,23 +134,57 @@ def _check_unused(options: Options) -> None:
 
 
 def _batches(
-    sources: Sequence[Side], loader: Any, options: Options
-) -> tuple[bool, Iterator[Any], int | None]:
-    """Whether the batches are pairs, the batches, and how many there are where that is known."""
+    sides: Sequence[Compared], loader: Any, options: Options, one_input: str
+) -> tuple[Inputs, Iterator[Any], int | None]:
+    """Whose inputs are in the batches, the batches, and how many where that is known."""
     if loader is None:
-        recordings = [source for source in sources if isinstance(source, Recording)]
+        recordings = [side.source for side in sides if isinstance(side.source, Recording)]
         by_batch = options.block_size == "batch"
         loader = recorded_batches(recordings, batch=by_batch, max_samples=options.max_samples)
     total = known_length(loader)
     batches = iter(loader)
     first = list(islice(batches, 1))
+    inputs = _inputs(first[0]) if first else "plain"
+    if inputs == "one pair" and _stands_for_both(sides):
+        one_input = one_input or _RUNS_ONCE
 
     def all_batches() -> Iterator[Any]:
         while first:
             yield first.pop()
         yield from batches
 
-    return any(isinstance(batch, PairedBatch) for batch in first), all_batches(), total
+    found = _of_one_input(all_batches(), one_input) if one_input else all_batches()
+    return inputs, found, total
+
+
+def _of_one_input(batches: Iterator[Any], reason: str) -> Iterator[Any]:
+    """Refuse a batch with two inputs."""
+    for batch in batches:
+        if _inputs(batch) == "own":
+            raise ConfigError(
+                f"loader: a PairedBatch has one input for A and another for B, but {reason}"
+            )
+        yield batch
+
+
+def _inputs(batch: Any) -> Inputs:
+    """Whose inputs are in a batch."""
+    if not isinstance(batch, PairedBatch):
+        return "plain"
+    return "one pair" if batch.a is batch.b else "own"
+
+
+def _stands_for_both(sides: Sequence[Compared]) -> bool:
+    """Whether one model is read as A and as B."""
+    of_a, of_b = (
+        {
+            id(unwrap(each.source))
+            for each in sides
+            if each.role == role and isinstance(each.source, nn.Module)
+        }
+        for role in ("a", "b")
+    )
+    return bool(of_a & of_b)
 
 
 def _side_pairs(read: Read, pairs: Sequence[tuple[int, int]], options: Options) -> list[SidePair]:

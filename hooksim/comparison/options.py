@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from hooksim.blocks.blocker import BlockSize
+from hooksim.capture.arguments import check_on_nonfinite, check_whole
 from hooksim.capture.calls import Forward
 from hooksim.capture.layers import Selectors
 from hooksim.capture.rows import Rows, as_rows
@@ -63,14 +64,11 @@ class Options:
         object.__setattr__(self, "chosen", choose_measures(self.measures))
         object.__setattr__(self, "rows_of", _both_rows(self.rows))
         _check_block_size(self.block_size, self.chosen)
-        _check_whole("max_samples", self.max_samples, "a whole number from 1", 1)
-        _check_whole("memory_budget", self.memory_budget, "bytes, from 0, or None", 0)
+        check_whole("max_samples", self.max_samples, "a whole number from 1", 1)
+        check_whole("memory_budget", self.memory_budget, "bytes, from 0, or None", 0)
         if self.pairs not in ("all", "same_name"):
             raise ConfigError(f"pairs: expected 'all' or 'same_name', got {self.pairs!r}.")
-        if self.on_nonfinite != "error":
-            raise ConfigError(
-                f"on_nonfinite={self.on_nonfinite!r} is not available in this version; use 'error'."
-            )
+        check_on_nonfinite(self.on_nonfinite)
 
 
 def _check_block_size(block_size: Any, measures: Sequence[Measure]) -> None:
@@ -86,13 +84,6 @@ def _check_block_size(block_size: Any, measures: Sequence[Measure]) -> None:
                 f"block_size: {measure.title} needs at least {measure.minimum} samples in a block, "
                 f"got {block_size}."
             )
-
-
-def _check_whole(name: str, value: Any, expected: str, least: int) -> None:
-    """Refuse what is neither None nor a whole number from `least`."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and (not whole or value < least):
-        raise ConfigError(f"{name}: expected {expected}, got {value!r}.")
 
 
 def _both_rows(rows: RowsArgument) -> tuple[Rows, Rows]:

@@ -1,15 +1,17 @@
 """Records one model over a loader: one pass, no second model needed."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from hooksim.capture.arguments import check_loader, check_on_nonfinite, check_whole
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.calls import Forward
-from hooksim.capture.layers import Selectors, unwrap
+from hooksim.capture.layers import Selectors, model_title, unwrap
+from hooksim.capture.placement import check_values
 from hooksim.capture.progress import batch_progress, known_length
 from hooksim.capture.reader import ModelReader, View
 from hooksim.capture.rows import Rows, as_rows
@@ -31,6 +33,7 @@ def record(
     forward: Forward | None = None,
     max_samples: int | None = None,
     device: torch.device | str | None = None,
+    stop_early: bool = True,
     on_nonfinite: Literal["error"] = "error",
     progress: bool = True,
     overwrite: bool = False,
@@ -57,6 +60,7 @@ def record(
         forward: `(model, batch) -> anything`, for an unusual call.
         max_samples: Samples of the loader to read; None for all.
         device: Where to run; None for where the model's parameters are.
+        stop_early: End each forward after the last layer that is recorded, as `compare` does.
         on_nonfinite: `"error"` for activations with NaN or infinity.
         progress: Show a bar where the error stream is a terminal.
         overwrite: Replace a recording that stands at `path`, once the first batch has come.
@@ -76,7 +80,12 @@ def record(
     policy = as_rows(rows)
     name = type(unwrap(model)).__name__
     reader = ModelReader(
-        model, [View("", layers, policy)], forward=forward, device=device, fingerprint=True
+        model,
+        [View("", layers, policy)],
+        forward=forward,
+        device=device,
+        stop_early=stop_early,
+        fingerprint=True,
     )
     total = None if max_samples else known_length(loader)
     with (
@@ -96,16 +105,10 @@ def record(
 def _check_arguments(model: Any, loader: Any, max_samples: Any, on_nonfinite: Any) -> None:
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(model).__name__}.")
-    if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
-        got = "None" if loader is None else type(loader).__name__
-        raise ConfigError(f"loader: expected an iterable of batches, got {got}.")
-    is_count = isinstance(max_samples, int) and not isinstance(max_samples, bool)
-    if max_samples is not None and (not is_count or max_samples < 1):
-        raise ConfigError(f"max_samples: expected a whole number from 1, got {max_samples!r}.")
-    if on_nonfinite != "error":
-        raise ConfigError(
-            f"on_nonfinite={on_nonfinite!r} is not available in this version; use 'error'."
-        )
+    check_loader(loader)
+    check_whole("max_samples", max_samples, "a whole number from 1", 1)
+    check_on_nonfinite(on_nonfinite)
+    check_values(model, model_title(unwrap(model), ""))
 
 
 def _single(loader: Iterable[Any]) -> Iterator[Any]:

@@ -16,7 +16,6 @@ from hooksim.errors import (
     NonFiniteError,
     Note,
     NotEnoughSamplesError,
-    ShapeError,
 )
 from hooksim.recording.description import BatchEntry, Description
 from hooksim.recording.folder import as_folder
@@ -158,10 +157,6 @@ class Recorder:
         """Write down what the first batch shows."""
         description = self._description
         description.names = self._reader.names(self._view)
-        empty = [place for place, each in enumerate(rows) if not each.shape[1]]
-        if empty:
-            where = self._where(positions.index(empty[0]), BatchPosition(0, 0))
-            raise ShapeError(f"{where}: rows of width 0. Select other layers.")
         description.positions = positions
         description.widths = [each.shape[1] for each in rows]
         description.dtypes = [

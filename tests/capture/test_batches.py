@@ -8,6 +8,7 @@ from transformers import BatchEncoding
 from hooksim.capture.batches import (
     PairedBatch,
     batch_size,
+    describe,
     first_samples,
     main_tensor,
     move_batch,
@@ -104,3 +105,9 @@ def test_no_main_tensor():
 def test_positions_in_a_recording_are_counted_and_cut():
     assert batch_size(range(5, 12)) == 7
     assert first_samples(range(5, 12), 2) == range(5, 7)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_a_nested_tensor_is_described_without_its_shape():
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    assert describe((nested, None)) == "tuple of nested float32, NoneType"

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from hooksim.capture.layers import select_layers
 from tests.capture.tiny_models import Block, Stack, tiny
@@ -126,3 +127,95 @@ def test_a_single_block_in_a_list():
 def test_leaves_with_parameters_where_nothing_repeats():
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2))
     assert defaults(model) == ["0", "2", "3"]
+
+
+def test_a_layer_of_another_kind_among_the_blocks():
+    class Attention(Block):
+        pass
+
+    model = Stack(4)
+    model.blocks[1] = Attention()
+    assert defaults(model) == numbered("blocks", 4)
+
+
+def test_the_only_layer_of_the_other_half():
+    class Decoder(Block):
+        pass
+
+    model = nn.ModuleDict({"encoder": Stack(2), "decoder": Stack(1)})
+    model["decoder"].blocks[0] = Decoder()
+    model["heads"] = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))])
+    assert defaults(model) == [*numbered("encoder.blocks", 2), "decoder.blocks.0"]
+
+
+def test_a_stage_of_two_kinds_of_blocks():
+    class Last(Block):
+        pass
+
+    class Stage(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([Block(), Block(), Last()])
+            self.reduction = nn.Linear(4, 4)
+
+    model = nn.Sequential(Stage(), Stage())
+    assert defaults(model) == numbered("0.blocks", 3) + numbered("1.blocks", 3)
+
+
+def test_the_parts_of_a_block_are_not_a_row_of_blocks():
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query, self.key, self.value, self.output = (nn.Linear(4, 4) for _ in range(4))
+            self.embed, self.project, self.merge = (nn.Linear(4, 4) for _ in range(3))
+            self.ffn = nn.ModuleList(Block(8) for _ in range(3))
+
+    assert defaults(nn.Sequential(Layer(), Layer())) == ["0", "1"]
+
+
+def test_what_parametrizes_a_weight_is_no_layer():
+    def unit():
+        return nn.Sequential(weight_norm(nn.Conv1d(2, 2, 1)), nn.ReLU())
+
+    assert defaults(nn.Sequential(unit(), unit())) == ["0", "1"]
+    assert defaults(nn.Sequential(spectral_norm(nn.Linear(4, 4)), nn.ReLU())) == ["0"]
+    assert defaults(nn.ModuleList(weight_norm(nn.Conv1d(2, 2, 1)) for _ in range(2))) == ["0", "1"]
+
+
+@pytest.mark.parametrize("model", [nn.LSTM(3, 4), nn.Linear(3, 4), nn.MultiheadAttention(4, 2)])
+def test_a_model_that_is_one_layer(model):
+    assert defaults(model) == [type(model).__name__]
+
+
+def test_attention_is_one_layer_whatever_it_is_made_of():
+    assert defaults(nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(4, 2))) == ["0", "1"]
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated", "ignore:torch.quantize_per")
+def test_quantized_models_have_the_same_blocks():
+    quantize = torch.ao.quantization.quantize_dynamic
+    assert defaults(quantize(tiny("Bert"), {nn.Linear})) == EXPECTED["Bert"]
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert defaults(quantize(model, {nn.Linear})) == ["0", "2"]
+
+
+def test_weights_that_are_buffers_of_integers():
+    class Quantized(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("qweight", torch.zeros(4, 4, dtype=torch.int32))
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.outer, self.norm = Quantized(), Quantized(), nn.LayerNorm(4)
+
+    assert defaults(nn.Sequential(Layer(), Layer())) == ["0", "1"]
+    assert defaults(nn.Sequential(Quantized(), nn.ReLU())) == ["0"]
+
+
+def test_a_parametrized_weight_is_not_computed_to_look_at_it():
+    model = nn.Sequential(spectral_norm(nn.Linear(4, 4)), nn.ReLU())
+    before = [each.clone() for each in model.buffers()]
+    assert defaults(model) == ["0"]
+    assert all(map(torch.equal, before, model.buffers()))

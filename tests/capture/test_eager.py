@@ -15,14 +15,14 @@ def test_compiled_submodules_run_eagerly():
     with torch.no_grad():
         model(torch.ones(3, 4))
     fired = []
-    with forward_hooks([(inner.outer, lambda *seen: fired.append(1))]), eager(model):
+    with forward_hooks([(inner.outer, lambda *seen: fired.append(1))]), eager():
         model(torch.ones(3, 4))
     assert fired == [1]
 
 
 def test_the_fast_path_is_off_inside_and_back_after():
     assert torch.backends.mha.get_fastpath_enabled()
-    with pytest.raises(KeyboardInterrupt), eager(Stack(1)):
+    with pytest.raises(KeyboardInterrupt), eager():
         assert not torch.backends.mha.get_fastpath_enabled()
         raise KeyboardInterrupt
     assert torch.backends.mha.get_fastpath_enabled()
@@ -46,8 +46,8 @@ def runs_eagerly():
 
 
 def test_contexts_may_nest():
-    with eager(half_compiled()):
-        with eager(half_compiled()), eager(Stack(1)):
+    with eager():
+        with eager(), eager():
             assert not fast_path()
         assert not fast_path()
         assert runs_eagerly()
@@ -56,7 +56,7 @@ def test_contexts_may_nest():
 
 
 def test_contexts_may_leave_in_another_order():
-    one, two = eager(half_compiled()), eager(half_compiled())
+    one, two = eager(), eager()
     one.__enter__()
     two.__enter__()
     one.__exit__(None, None, None)
@@ -70,7 +70,7 @@ def test_contexts_may_leave_in_another_order():
 def test_a_fast_path_that_was_off_stays_off():
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with eager(Stack(1)):
+        with eager():
             pass
         assert not fast_path()
     finally:

@@ -191,6 +191,14 @@ def test_an_error_in_reduce_names_layer_model_and_batch():
     assert isinstance(error.value.__cause__, ValueError)
 
 
+def test_of_a_foreign_error_the_first_line_is_told():
+    def reduce(rows, groups):
+        raise RuntimeError("too large\nand a long story")
+
+    with pytest.raises(HooksimError, match=r"RuntimeError: too large$"):
+        read(Stack(2), torch.ones(3, 4), reduce=reduce)
+
+
 def test_our_errors_keep_their_class():
     def reduce(rows, groups):
         raise NonFiniteError("3 rows hold NaN")

@@ -4,6 +4,7 @@ from torch import nn
 
 from hooksim.capture.hooks import capture_activations, forward_hooks, input_hooks
 from hooksim.errors import LayerNotFoundError, ShapeError
+from tests.capture.reading import Calls
 from tests.capture.tiny_models import Block, Stack, compiled, hook_count, text_batch, tiny
 
 
@@ -110,9 +111,11 @@ def test_capture_names_the_layer_in_errors():
         pytest.raises(LayerNotFoundError, match="layer '0': policy 'token' takes no rows"),
     ):
         model(torch.ones(2, 3))
-    with capture_activations(model, "*", "token") as activations:
+    with (
+        capture_activations(model, "*", "token"),
+        pytest.raises(LayerNotFoundError, match=r"no layer of model \(Sequential\) gives rows\."),
+    ):
         model(torch.ones(2, 3))
-        assert activations == {}
     assert hook_count(model) == 0
     batch = text_batch([3, 5])
     with (
@@ -127,3 +130,26 @@ def test_wrong_layer_leaves_no_hook():
     with pytest.raises(LayerNotFoundError), capture_activations(model, ["blocks.0", "no"]):
         pass
     assert hook_count(model) == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("blocks.1", "layer 'blocks.1': it is not called in the forward pass. Select another"),
+        ("blocks.0#2", "layer 'blocks.0#2': it is called 2 times in the forward pass, so #0 to #1"),
+    ],
+)
+def test_a_named_layer_that_is_not_called_is_an_error_at_the_end_of_the_forward(layer, message):
+    model = Calls([2, 0])
+    with capture_activations(model, layer), pytest.raises(LayerNotFoundError, match=message):
+        model(torch.ones(3, 4))
+    with capture_activations(model, "blocks.*") as activations:
+        model(torch.ones(3, 4))
+    assert list(activations) == ["blocks.0#0", "blocks.0#1"]
+
+
+def test_nothing_is_asked_of_a_submodule_called_alone():
+    model = Stack(2)
+    with capture_activations(model, ["blocks.0", "blocks.1"]) as activations:
+        model.blocks[1](torch.ones(3, 4))
+    assert list(activations) == ["blocks.1"]

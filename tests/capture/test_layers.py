@@ -196,3 +196,12 @@ def test_only_modules_have_layers_to_list():
         list_layers(recording)
     with pytest.raises(ConfigError, match=r"model: expected a torch\.nn\.Module, got str\.$"):
         list_layers("runs/a")
+
+
+def test_a_model_that_is_one_layer_goes_by_its_class():
+    model = nn.GRU(3, 4)
+    assert list_layers(model) == ["GRU"]
+    assert [layer.module for layer in select_layers(model, "GRU")] == [model]
+    assert [layer.by_name for layer in select_layers(model, "*")] == [False]
+    assert list_layers(nn.MultiheadAttention(4, 2)) == ["MultiheadAttention", "out_proj"]
+    assert list_layers(nn.ReLU()) == []

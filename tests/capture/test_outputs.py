@@ -51,7 +51,8 @@ def test_output_index():
     assert choose_output([HIDDEN, CACHE], Rows(output_index=-1), 4).tensor is CACHE
     with pytest.raises(NoRowsError, match="output_index 2 is beyond its 2 outputs"):
         choose_output((HIDDEN, CACHE), Rows(output_index=2), 4)
-    with pytest.raises(NoRowsError, match="output_index 1 is NoneType, not a tensor"):
+    message = r"output_index 1 names no tensor of its output, which holds 0 \(4, 5, 3\) float32\."
+    with pytest.raises(NoRowsError, match=message):
         choose_output((HIDDEN, None), Rows(output_index=1), 4)
 
 
@@ -60,9 +61,31 @@ def test_output_index():
     [
         (None, "its output is NoneType, which holds no tensor"),
         ((None, CACHE), "none of its outputs is a floating tensor with 4 samples in dimension 0"),
-        (torch.zeros(4, dtype=torch.int64), "its output is of type torch.int64"),
+        ([None], r"none of its outputs is a floating tensor with 4 samples in dimension 0\. Sel"),
+        (
+            iter([HIDDEN]),
+            "its output is list_iterator, which holds no tensor. Select another layer",
+        ),
     ],
 )
 def test_outputs_without_rows(output, message):
     with pytest.raises(NoRowsError, match=message):
         choose_output(output, Rows(), 4)
+
+
+NESTED = (None, {"state": (HIDDEN, CACHE), "ids": HIDDEN.long()})
+
+
+@pytest.mark.parametrize(
+    ("index", "name"), [(None, "1.state.0"), (1, "1.state.0"), ("1.state.1", "1.state.1")]
+)
+def test_containers_inside_containers(index, name):
+    chosen = choose_output(NESTED, Rows(output_index=index), 4)
+    assert chosen.name == name
+    assert {chosen.name, *chosen.skipped} == {"1.state.0", "1.state.1", "1.ids"}
+
+
+def test_an_element_without_a_floating_tensor():
+    message = "none of its outputs is a floating tensor with 4 samples in dimension 0: 0 "
+    with pytest.raises(NoRowsError, match=message):
+        choose_output((HIDDEN, (CACHE, None)), Rows(output_index=1), 4)

@@ -2,8 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from hooksim.capture.placement import as_device, can_stop_early, evaluating, input_device, placed
-from hooksim.errors import ConfigError
+from hooksim.capture.placement import (
+    as_device,
+    can_stop_early,
+    check_values,
+    evaluating,
+    input_device,
+    other_precision,
+    placed,
+)
+from hooksim.errors import ConfigError, HooksimError, MissingWeightsError
 from tests.capture.tiny_models import Stack
 
 META, CPU = torch.device("meta"), torch.device("cpu")
@@ -46,7 +54,7 @@ def test_moved_and_moved_back():
 
 def test_a_spread_model_is_not_moved():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2, device="meta"))
-    message = "device: Sequential is spread over cpu, meta"
+    message = "device: Sequential is on cpu, meta and could not be put back"
     with pytest.raises(ConfigError, match=message), placed(model, CPU):
         pass
     with placed(model, None):
@@ -61,6 +69,50 @@ def test_input_goes_to_the_first_parameter_with_memory():
     waiting = nn.Linear(2, 2, device="meta")
     waiting._hf_hook = type("Hook", (), {"execution_device": "cpu"})()
     assert input_device(waiting) == CPU
+
+
+def test_input_goes_to_where_accelerate_runs_the_first_part():
+    def hook(device, *others):
+        return type("Hook", (), {"execution_device": device, **dict(others)})()
+
+    waiting = nn.Sequential(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2, device="meta"))
+    waiting._hf_hook = hook(None)  # the outermost one only moves the output
+    waiting[0]._hf_hook = hook(None, ("hooks", [hook(None), hook("cpu")]))
+    waiting[1]._hf_hook = hook("cuda:1")
+    assert input_device(waiting) == CPU
+
+
+def test_values_that_are_not_there_are_noticed_unless_accelerate_brings_them():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False, device="meta"))
+    with pytest.raises(MissingWeightsError) as error:
+        check_values(model, "model A")
+    assert str(error.value) == (
+        "model A: 3 of its 5 parameters and buffers are on the meta device, which holds no values "
+        "('1.running_mean', ...). Load its weights first."
+    )
+    model[1]._hf_hook = object()
+    check_values(model, "model A")
+    check_values(nn.ReLU(), "model A")
+
+
+def test_precision_is_compared_for_floating_inputs():
+    half = nn.Linear(2, 2).half()
+    wrong = {"x": torch.zeros(2), "ids": torch.zeros(2, dtype=torch.int64), "text": "a"}
+    assert other_precision(half, wrong).startswith("; its parameters are float16: give it batches")
+    assert other_precision(half, {**wrong, "x": torch.zeros(2).half()}) == ""
+    assert other_precision(nn.Sequential(half, nn.Linear(2, 2)), wrong) == ""
+    assert other_precision(nn.ReLU(), wrong) == ""
+
+
+def test_what_has_no_eval_mode_is_refused():
+    class Exported(nn.Linear):
+        def eval(self):
+            raise NotImplementedError("Calling eval() is not supported yet.")
+
+    model = Exported(2, 2)
+    with pytest.raises(HooksimError, match="Exported has no eval mode"), evaluating(model):
+        pass
+    assert model.training
 
 
 def test_sharded_models_run_to_the_end():
@@ -97,3 +149,8 @@ def test_a_device_that_is_not_here():
     message = rf"^device: '{absent}' cannot be used here: [^\n]+\. Leave device=None"
     with pytest.raises(ConfigError, match=message), placed(Stack(1), absent):
         pass
+
+
+def test_the_meta_device_holds_no_values():
+    with pytest.raises(ConfigError, match="got 'meta', which holds no values"):
+        as_device("meta")

@@ -250,7 +250,9 @@ def test_models_that_take_time_first():
     view = View("A", "lstm", Rows(batch_dim=1))
     with (
         ModelReader(model, [view]) as reader,
-        pytest.raises(LayerNotFoundError, match=r"7 samples in dimension 1\. Samples are counted"),
+        pytest.raises(
+            LayerNotFoundError, match=r"7 samples in dimension 1: .*\. Samples are counted"
+        ),
     ):
         reader.read(x.transpose(0, 1), None, START)
     options = {"forward": lambda model, batch: model(batch.transpose(0, 1))}
@@ -270,8 +272,11 @@ def test_only_kept_layers_are_read_from_then_on(stop_early):
         reduced.append(1)
         return rows.clone()
 
-    for index, block in enumerate(model.blocks):
-        block.register_forward_pre_hook(lambda *seen, index=index: fired.append(index))
+    def called(index, forward):
+        return lambda x: fired.append(index) or forward(x)
+
+    for index, block in enumerate(model.blocks):  # a hook would be waited for
+        block.forward = called(index, block.forward)
     with ModelReader(model, views, stop_early=stop_early) as reader, torch.no_grad():
         whole, _ = reader.read(x, reduce, START)
         reader.keep(0, ["blocks.2", "blocks.1"])

@@ -116,6 +116,12 @@ def test_no_batch_dimension_is_refused():
     )
 
 
+@pytest.mark.parametrize("shape", [(4, 0), (4, 3, 0)])
+def test_an_output_without_numbers_is_refused(shape):
+    with pytest.raises(NoRowsError, match=r"holds no numbers\. Select another layer"):
+        take_rows(torch.zeros(shape), Rows(), size=4)
+
+
 def test_batch_dim_moves_the_batch_to_the_front():
     activation = torch.randn(5, 3, 2)
     moved = rows_of(activation, "mean", KEEP, batch_dim=1)
@@ -212,3 +218,25 @@ def test_policies_by_name():
     assert as_rows("cls") == Rows("cls")
     rows = Rows("mean", normalize=True)
     assert as_rows(rows) is rows
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_what_is_not_plain_is_taken_as_the_tensor_that_it_stands_for():
+    dense = torch.tensor([[0.0, 2.0], [1.0, 0.0]])
+    for activation in (dense.to_sparse(), torch.quantize_per_tensor(dense, 1.0, 0, torch.qint8)):
+        taken = take_rows(activation, Rows(), size=2).values
+        assert torch.equal(taken, dense)
+        assert taken.layout == torch.strided
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+def test_numbers_that_are_not_real_are_refused(dtype):
+    with pytest.raises(NoRowsError, match=f"its output is of type {dtype}, not floating point"):
+        take_rows(torch.zeros(2, 3).to(dtype), Rows(), size=2)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+def test_a_nested_tensor_is_refused():
+    nested = torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(3, 3)])
+    with pytest.raises(NoRowsError, match="its output is a nested tensor, of sequences that diff"):
+        take_rows(nested, Rows("mean"), size=2)

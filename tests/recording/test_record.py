@@ -250,8 +250,3 @@ def test_no_batches():
 def test_a_layer_that_is_not_there():
     with pytest.raises(LayerNotFoundError, match=r"no layer of model \(Stack\) matches 'block.0'"):
         recorded(Stack(2), [DATA], "block.0")
-
-
-def test_rows_of_no_width():
-    with pytest.raises(HooksimError, match=r"layer '0' of model .* rows of width 0\. Select "):
-        recorded(nn.Sequential(nn.Identity()), [torch.zeros(4, 0)], "0")
