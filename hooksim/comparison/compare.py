@@ -62,7 +62,10 @@ def compare(
         max_samples: Samples of the loader to read; None for all.
         forward: `(model, batch) -> anything`, for an unusual call; masks are found in mappings.
         device: Where to run; None for where each model's parameters are.
-        stop_early: End each forward after the last layer that is read.
+        stop_early: End each forward after the last layer that is read and the last module that has
+            somebody else's hook (your own hooks run as ever; so do accelerate's). Never done where
+            it is not safe: FSDP, DeepSpeed ZeRO-3, scripted models. A `forward` of your own ends
+            there too, as by an exception; give False where it must go on.
         on_nonfinite: `"error"` for activations with NaN or infinity.
         memory_budget: Bytes that the rows kept for `"all"` may take in memory, and as many for
             the Gram matrices of any block; None for 2 GiB. Beyond, rows go to temporary files and

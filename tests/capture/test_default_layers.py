@@ -191,7 +191,9 @@ def test_attention_is_one_layer_whatever_it_is_made_of():
     assert defaults(nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(4, 2))) == ["0", "1"]
 
 
-@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated", "ignore:torch.quantize_per")
+@pytest.mark.filterwarnings(
+    "ignore:torch.ao.quantization is deprecated", "ignore:torch.quantize_per"
+)
 def test_quantized_models_have_the_same_blocks():
     quantize = torch.ao.quantization.quantize_dynamic
     assert defaults(quantize(tiny("Bert"), {nn.Linear})) == EXPECTED["Bert"]
