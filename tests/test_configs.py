@@ -1,6 +1,8 @@
 """The example configurations run as they are, from a folder that holds nothing but them."""
 
 import itertools
+import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -142,6 +144,19 @@ def test_text(place):
     assert ((diagonal[:3] - 1).abs() < 1e-6).all()
     assert (diagonal[3:] < 0.95).all()
     assert result.metadata["warnings"] == []
+
+
+def test_the_command_of_the_comment_in_text(place):
+    comment = " ".join(
+        line.removeprefix("#").strip().removesuffix("\\")
+        for line in Path("configs/text.yaml").read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    )
+    command = re.search(r"hooksim (compare \S+ --out .*?lowercase: false}}')", comment)
+    assert main(shlex.split(command[1])) == 0
+    result = Comparison.load("runs/untrained")
+    assert result["cka"].values.shape == (6, 12)
+    assert result["cka"].values.isfinite().all()
 
 
 def test_text_without_the_package(place, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Models and tokenizers from specs: what is loaded, and the one line that refuses the rest."""
+"""Models, tokenizers, image processors from specs: what is loaded, and what one line refuses."""
 
 import os
 import pickle
@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import BertConfig, BertForMaskedLM, BertModel
+from transformers import BertConfig, BertForMaskedLM, BertModel, ViTImageProcessorPil
 
 from hooksim.errors import ConfigError, MissingWeightsError
 from hooksim.loading import (
@@ -16,6 +16,7 @@ from hooksim.loading import (
     call_factory,
     import_factory,
     load_model,
+    load_processor,
     load_tokenizer,
 )
 from hooksim.loading.checkpoint import transformers_messages_off
@@ -167,6 +168,54 @@ class TestTransformers:
     def test_a_tokenizer_that_is_not_there(self, runs):
         with pytest.raises(ConfigError, match=r"^path: .*holds no tokenizer$"):
             load_tokenizer(runs / "checkpoint-1")
+
+    def test_a_tokenizer_needs_no_model_beside_it(self, tmp_path):
+        with transformers_messages_off():
+            load_tokenizer(MINILM).save_pretrained(tmp_path)
+        assert load_tokenizer(tmp_path)("a word")["input_ids"] == [101, 1037, 2773, 102]
+
+
+class TestImageProcessors:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        ViTImageProcessorPil(size={"height": 4, "width": 6}).save_pretrained(tmp_path / "vit")
+        return tmp_path
+
+    def test_the_one_that_needs_no_torchvision(self, folder):
+        for spec in (folder / "vit", folder / "vit/preprocessor_config.json"):
+            processor = load_processor(spec)
+            assert type(processor) is ViTImageProcessorPil
+            assert processor.size == {"height": 4, "width": 6}
+
+    def test_nothing_is_printed(self, folder, capfd):
+        load_processor(folder / "vit")
+        assert capfd.readouterr() == ("", "")
+
+    def test_one_that_is_not_there(self, folder):
+        with pytest.raises(ConfigError) as error:
+            load_processor(folder)
+        assert str(error.value) == (
+            f"path: {str(folder)!r} holds no image processor; its subfolders 'vit' have one"
+        )
+
+    def test_one_that_needs_torchvision(self, folder, monkeypatch):
+        monkeypatch.setattr("hooksim.loading.preparation.find_spec", lambda name: None)
+        file = folder / "new.json"
+        file.write_text('{"image_processor_type": "DINOv3ViTImageProcessor"}')
+        with pytest.raises(
+            ConfigError, match=r"new.json': it needs torchvision, which is not inst"
+        ):
+            load_processor(file)
+
+    def test_a_file_that_is_no_processor(self, folder):
+        (folder / "broken.json").write_text("{}")
+        with pytest.raises(ConfigError) as error:
+            load_processor(folder / "broken.json")
+        assert str(error.value).startswith("path: no image processor can be loaded from '")
+        assert "\n" not in str(error.value)
+
+    def test_from_a_factory(self):
+        assert load_processor({"kind": "python", "factory": "builtins:dict"}) == {}
 
 
 class TestPython:

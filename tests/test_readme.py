@@ -16,7 +16,7 @@ def test_python_blocks(tmp_path, monkeypatch, capsys):
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     assert "cka: 3 x 2 (A x B), n = 1,000" in capsys.readouterr().out
     assert (tmp_path / "runs" / "first" / "matrices.safetensors").is_file()
 

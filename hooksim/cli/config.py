@@ -108,6 +108,15 @@ class Config(SharedKeys):
 
 Keys = TypeVar("Keys", bound=SharedKeys)
 
+# Which command a key belongs to that not all have, for those who gave a file to another command.
+_COMMANDS = {
+    "model_a": "compare",
+    "model_b": "compare",
+    "checkpoints": "trajectory",
+    "reference": "trajectory",
+    "skip_failed": "trajectory",
+}
+
 
 @dataclass(frozen=True)
 class ConfigFile(Generic[Keys]):
@@ -197,11 +206,23 @@ def read_keys(path: str | Path, overrides: Sequence[str], schema: type[Keys]) ->
         ConfigError: One line, `file: key.path: what is wrong`.
     """
     document = read_document(path, overrides)
+    _check_command(path, document, schema)
     try:
         keys = schema.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error, document)}") from error
     return ConfigFile(Path(path), keys, document)
+
+
+def _check_command(path: str | Path, document: dict[str, Any], schema: type[SharedKeys]) -> None:
+    """Name the right command for a file that has keys of another one only."""
+    found = [key for key in _COMMANDS if key in document]
+    if found and not any(key in schema.model_fields for key in found):
+        command = _COMMANDS[found[0]]
+        raise ConfigError(
+            f"{path}: {found[0]}: a key of `hooksim {command}`; `hooksim {command} {path}` takes "
+            "this file, and with --dry-run lists its layers"
+        )
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> ConfigFile[Config]:

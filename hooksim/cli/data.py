@@ -10,6 +10,7 @@ from typing import Any
 from hooksim.cli.arrays import npz_batches
 from hooksim.cli.batching import ModelSpecs
 from hooksim.cli.digits import digits_batches
+from hooksim.cli.images import image_batches
 from hooksim.cli.text import text_batches
 from hooksim.errors import ConfigError, Note
 from hooksim.loading import call_factory
@@ -42,6 +43,7 @@ def python_data(
 DATA_KINDS: dict[str, Callable[..., Iterable[Any]]] = {
     "digits": digits_batches,
     "text": text_batches,
+    "images": image_batches,
     "npz": npz_batches,
     "python": python_data,
 }

@@ -5,9 +5,9 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
 
 if TYPE_CHECKING:
     from hooksim.cli.survey import Side
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         HooksimError: In one line, what is wrong.
     """
-    from hooksim.cli.survey import as_data, table
+    from hooksim.cli.listing import COLUMNS_EXPLAINED, as_data, table
 
     if Path(options.source).suffix in (".yaml", ".yml"):
         sides, selected, legend = _of_config(options)
@@ -56,12 +56,13 @@ def run(options: argparse.Namespace) -> None:
         recorded = _is_recording(Path(options.source).expanduser())
         sides, selected = (_of_recording if recorded else _of_checkpoint)(options.source)
         legend = "compared where no layers are chosen"
+    pairs = zip(sides, selected, strict=True)
     if options.json:
-        text = json.dumps({"sides": [as_data(side) for side in sides]}) + "\n"
-    else:
-        pairs = zip(sides, selected, strict=True)
-        text = "\n".join([*(table(side, chosen) for side, chosen in pairs), f"* {legend}\n"])
-    sys.stdout.write(text)
+        content = {"sides": [as_data(side, chosen) for side, chosen in pairs]}
+        sys.stdout.write(json.dumps(content) + "\n")
+        return
+    tables = [table(side, chosen) for side, chosen in pairs]
+    sys.stdout.write("\n".join([*tables, f"{COLUMNS_EXPLAINED}* {legend}\n"]))
 
 
 def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str]], str]:
@@ -100,38 +101,20 @@ def _of_recording(path: str) -> tuple[list["Side"], list[list[str]]]:
 
 
 def _of_checkpoint(path: str) -> tuple[list["Side"], list[list[str]]]:
+    from hooksim.cli.made_up import made_up_inputs
     from hooksim.cli.survey import survey
     from hooksim.loading import load_model
+    from hooksim.loading.checkpoint import transformers_messages_off
 
     try:
         model, _ = load_model(path)
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix("path: ")) from error
-    try:
-        batches = [_made_up_input(model)]
-        everything = survey([model], batches, layers=["**"], rows=["auto"])
-        default = survey([model], batches, layers=[None], rows=["auto"])
-        return everything, [side.names for side in default]
-    except Exception as error:
-        raise ConfigError(
-            f"{path}: {type(model).__name__} does not run on a made-up input "
-            f"({type(error).__name__}); give a configuration with data instead"
-        ) from error
-
-
-def _made_up_input(model: Any) -> dict[str, Any]:
-    """Return the model's own dummy inputs, or noise of the size that its configuration names."""
-    import torch
-
-    name, settings = getattr(model, "main_input_name", "input_ids"), model.config
-    if name == "pixel_values":
-        size = getattr(settings, "image_size", None) or 224
-        height, width = size if isinstance(size, list | tuple) else (size, size)
-        return {name: torch.zeros(2, getattr(settings, "num_channels", 3), height, width)}
-    if name == "input_values":  # one second of sound
-        return {name: torch.zeros(2, 16_000)}
-    inputs = dict(model.dummy_inputs)
-    vocabulary = getattr(settings, "vocab_size", None)
-    if vocabulary and "input_ids" in inputs:
-        inputs["input_ids"] = inputs["input_ids"].clamp(max=vocabulary - 1)
-    return inputs
+    with transformers_messages_off():
+        try:
+            batches = [made_up_inputs(model)]
+            everything = survey([model], batches, layers=["**"], rows=["auto"])
+            default = survey([model], batches, layers=[None], rows=["auto"])
+        except HooksimError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    return everything, [side.names for side in default]

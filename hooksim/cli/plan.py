@@ -8,9 +8,12 @@ from torch.utils.data import DataLoader
 
 from hooksim.blocks.blocker import automatic_size, block_sizes
 from hooksim.cli.comparing import Inputs
-from hooksim.cli.survey import Side, as_data, table
+from hooksim.cli.listing import COLUMNS_EXPLAINED, as_data, table
+from hooksim.cli.survey import Side
+from hooksim.errors import AlignmentError
+from hooksim.recording import Recording
 
-__all__ = ["plan", "sample_count"]
+__all__ = ["check_length", "plan", "sample_count"]
 
 
 def plan(
@@ -31,6 +34,9 @@ def plan(
 
     Returns:
         Text that ends in a newline.
+
+    Raises:
+        AlignmentError: A recording does not hold as many samples as are read.
     """
     if row_bytes is None:
         row_bytes = sum(side.row_bytes for side in sides)
@@ -38,7 +44,10 @@ def plan(
     block_size: Any = automatic_size(row_bytes) if asked == "auto" else asked
     loader = inputs.batches()
     batches = len(loader) if isinstance(loader, Sized) else None
-    samples = sample_count(loader, inputs.options.get("max_samples"))
+    limit = inputs.options.get("max_samples")
+    samples = sample_count(loader, limit)
+    for name, side in zip("AB", inputs[:2], strict=True):
+        check_length(f"recording {name}", side, samples, limit)
     first = sides[0]
     rows = samples if first.items == first.n_rows else None  # tokens are counted as they come
     blocks = None if rows is None else _blocks(rows, block_size)
@@ -59,7 +68,7 @@ def plan(
         f"first batch: {first.items:,} samples, {first.n_rows:,} rows; "
         f"{row_bytes:,} bytes a row of all layers; {_cut(block_size, blocks, row_bytes)}\n"
     )
-    return "\n".join([*map(table, sides), summary])
+    return "\n".join([*map(table, sides), COLUMNS_EXPLAINED, summary])
 
 
 def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
@@ -85,6 +94,28 @@ def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
     if not isinstance(known, int):
         return None
     return known if limit is None else min(known, limit)
+
+
+def check_length(name: str, side: Any, samples: int | None, limit: int | None) -> None:
+    """Refuse a recording of more or fewer samples than are read, as the run would at its end.
+
+    Args:
+        name: What the side is called.
+        side: A recording; of anything else there is nothing to be said.
+        samples: How many are read, as far as that is known.
+        limit: Most samples that are read.
+
+    Raises:
+        AlignmentError: Their numbers differ.
+    """
+    if not isinstance(side, Recording) or samples is None:
+        return
+    if samples > side.n_samples or (samples < side.n_samples and samples != limit):
+        raise AlignmentError(
+            f"{name} holds {side.n_samples:,} samples, but {samples:,} are read. Both sides must "
+            "be of the same samples in the same order; max_samples="
+            f"{min(samples, side.n_samples)} compares only the first of them."
+        )
 
 
 def _count(number: int | None, noun: str) -> str:

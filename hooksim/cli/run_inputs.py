@@ -6,19 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hooksim.cli.checkpoints import Found, find_checkpoints
-from hooksim.cli.comparing import Inputs
 from hooksim.cli.config import ConfigFile
 from hooksim.cli.data import build_data
 from hooksim.cli.naming import short_names
 from hooksim.cli.recorded import is_recorded, load_side
-from hooksim.cli.survey import Side as SurveyedSide
-from hooksim.cli.survey import survey
 from hooksim.cli.trajectory_config import TrajectoryConfig
 from hooksim.errors import Note
 from hooksim.loading import import_factory
 from hooksim.sides import Side
 
-__all__ = ["RunInputs", "load_run_inputs", "survey_run"]
+__all__ = ["RunInputs", "load_run_inputs"]
 
 _log = logging.getLogger("hooksim.cli")
 
@@ -120,35 +117,3 @@ def _loader(config: ConfigFile[TrajectoryConfig], found: list[Found]) -> Iterabl
     live = [spec for spec in (reference, found[0].spec) if not is_recorded(spec)]
     with config.at("data"):
         return build_data(keys.data, (live[0], live[-1]))
-
-
-def survey_run(inputs: RunInputs) -> tuple[list[SurveyedSide], Inputs, int]:
-    """Read the first batch of the first checkpoint, and of a reference that is no checkpoint.
-
-    Args:
-        inputs: The checkpoints found and the rest.
-
-    Returns:
-        The surveyed sides, what they were surveyed with, and the bytes of one row of the layers
-        of all checkpoints together.
-
-    Raises:
-        HooksimError: A selector, the batch or the first checkpoint does not fit.
-    """
-    options, first = inputs.options, inputs.load(inputs.found[0].name)
-    own = not isinstance(inputs.reference, str)
-    rows = options.get("rows", "auto")
-    policies = rows if isinstance(rows, tuple) else (rows, rows)
-    layers = [options.get("layers_a"), options.get("layers_b")]
-    apart = own or layers[1] not in (None, layers[0]) or policies[0] != policies[1]
-    both = Inputs(inputs.reference if own else first, first, inputs.loader, options, inputs.notes)
-    count = 2 if apart else 1
-    sides = survey(
-        both[:2][-count:],
-        both.batches(),
-        layers=layers[:count],
-        rows=policies[:count],
-        **{key: options[key] for key in ("forward", "device") if key in options},
-    )
-    row_bytes = len(inputs.found) * sides[-1].row_bytes + (sides[0].row_bytes if apart else 0)
-    return sides, both, row_bytes

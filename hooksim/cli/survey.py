@@ -15,9 +15,7 @@ from hooksim.errors import Note
 from hooksim.sides import Side as Source
 from hooksim.sides import describe_side, read_by, views_of
 
-__all__ = ["Side", "as_data", "survey", "survey_inputs", "table"]
-
-_COLUMNS = ("layer", "kind", "output shape", "row width", "bytes per 1,000 rows")
+__all__ = ["Side", "survey", "survey_inputs"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,11 @@ class Side:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row of every layer together."""
-        return sum(_row_bytes(layer) for layer in self.layers)
+        return sum(layer.row_width * layer.dtype.itemsize for layer in self.layers)
+
+    def bytes_per_1000_samples(self, layer: LayerInfo) -> int:
+        """Count the bytes of a layer's rows; with token rows, of samples like the batch's."""
+        return round(1000 * layer.row_width * layer.dtype.itemsize * self.n_rows / self.items)
 
     @property
     def names(self) -> list[str]:
@@ -124,57 +126,3 @@ def survey_inputs(inputs: Inputs, layers: Selectors = None) -> list[Side]:
         rows=rows if isinstance(rows, tuple) else (rows, rows),
         **{key: options[key] for key in ("forward", "device") if key in options},
     )
-
-
-def table(side: Side, selected: Sequence[str] | None = None) -> str:
-    """Lay the layers of a side out as text.
-
-    Args:
-        side: A surveyed side.
-        selected: Names to mark with `*`; None marks none.
-
-    Returns:
-        A title, a line for the columns and a line for each layer.
-    """
-    lines = [_COLUMNS]
-    for layer in side.layers:
-        mark = "" if selected is None else "* " if layer.name in selected else "  "
-        shape = " x ".join(map(str, layer.output_shape))
-        size = f"{1000 * _row_bytes(layer):,}"
-        lines.append((mark + layer.name, layer.kind, shape, f"{layer.row_width:,}", size))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = [
-        "  ".join(
-            cell.ljust(width) if place < 3 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    notes = [f"({note.text})" for note in side.notes]
-    return "\n".join([f"{side.title}, {len(side.layers)} layers", *rows, *notes]) + "\n"
-
-
-def as_data(side: Side) -> dict[str, Any]:
-    """Return a side as plain data.
-
-    Args:
-        side: A surveyed side.
-
-    Returns:
-        Title and layers.
-    """
-    layers = [
-        {
-            "name": layer.name,
-            "kind": layer.kind,
-            "output_shape": list(layer.output_shape),
-            "row_width": layer.row_width,
-            "row_bytes": _row_bytes(layer),
-        }
-        for layer in side.layers
-    ]
-    return {"title": side.title, "layers": layers, "notes": [note.text for note in side.notes]}
-
-
-def _row_bytes(layer: LayerInfo) -> int:
-    return layer.row_width * layer.dtype.itemsize

@@ -1,6 +1,7 @@
 """Lines of text, tokenised by the tokenizer of each model."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from hooksim.capture.batches import PairedBatch
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
+from hooksim.cli.preparation import Preparation, load_pair
 from hooksim.cli.schema import KindOf, LocalPath
 from hooksim.errors import ConfigError, Note
 from hooksim.loading import TOKENIZER_KINDS, load_tokenizer
@@ -46,6 +48,9 @@ def text_batches(
 ) -> "TextBatches":
     """Batches of tokenised text, padded to the longest of each batch.
 
+    Padding is on the right, whatever side the tokenizer would pad for generation: there it moves
+    no token to another position, so that every model gives for a text what it gives for it alone.
+
     Args:
         models: Specs of the models, whose checkpoints hold the tokenizers.
         path: A `.txt` file, a line a sample, or a `.jsonl` file, an object a line. Empty lines
@@ -63,11 +68,8 @@ def text_batches(
         ConfigError: No such file or field, no text in it, or no tokenizer.
     """
     texts = read_texts(path, field)
-    first = _tokenizer("tokenizer_a", tokenizer_a, models[0])
-    same_place = (tokenizer_a or _place(models[0])) == (tokenizer_b or _place(models[1]))
-    second = first if same_place else _tokenizer("tokenizer_b", tokenizer_b, models[1])
-    same = same_place or _equal(first, second)
-    return TextBatches(texts, batch_size, max_length, first, None if same else second)
+    tokenizers = load_pair(_TOKENIZERS, models, tokenizer_a, tokenizer_b)
+    return TextBatches(texts, batch_size, max_length, *tokenizers)
 
 
 class TextBatches(Batches):
@@ -112,6 +114,7 @@ class TextBatches(Batches):
         tokens = tokenizer(
             texts,
             padding="longest",
+            padding_side="right",
             truncation=limit is not None,
             max_length=limit,
             return_attention_mask=True,
@@ -183,29 +186,10 @@ def _of(line: str, field: str | None, where: str) -> str:
     return text
 
 
-def _place(model: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the spec of the tokenizer in a model's own checkpoint, if it has one."""
-    if model.get("kind") != "transformers":
-        return None
-    shared = ("kind", "path", "subfolder", "revision", "trust_remote_code")
-    return {key: model[key] for key in shared if key in model}
-
-
-def _tokenizer(key: str, spec: dict[str, Any] | None, model: dict[str, Any]) -> Any:
-    chosen = spec or _place(model)
-    if chosen is None:
-        kind = model.get("kind")
-        raise ConfigError(f"{key}: missing; a model of kind {kind!r} has no tokenizer of its own")
-    try:
-        tokenizer = load_tokenizer(chosen)
-    except ConfigError as error:
-        if spec is not None:
-            raise ConfigError(f"{key}.{error}") from error
-        raise ConfigError(
-            f"{key}: {str(error).removeprefix('path: ')}; name one that fits the model"
-        ) from error
-    if getattr(tokenizer, "pad_token", "") is None:
-        tokenizer.pad_token = tokenizer.eos_token  # masked out: any token will do
+def _load(spec: Mapping[str, Any]) -> Any:
+    tokenizer = load_tokenizer(spec)
+    if getattr(tokenizer, "pad_token", "") is None:  # masked out: any token will do
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
@@ -215,6 +199,9 @@ def _equal(first: Any, second: Any) -> bool:
         backends = [each.backend_tokenizer.to_str() for each in (first, second)]
     except AttributeError:  # not one of the fast kind, which alone can be told apart
         return False
-    settings = ("padding_side", "pad_token_id", "model_max_length", "model_input_names")
+    settings = ("pad_token_id", "model_max_length", "model_input_names", "truncation_side")
     same = all(getattr(first, name) == getattr(second, name) for name in settings)
     return same and backends[0] == backends[1]
+
+
+_TOKENIZERS = Preparation("tokenizer", "tokenizer", _load, _equal)

@@ -1,7 +1,7 @@
-"""Models and tokenizers in the Hugging Face format, from a folder or a hub."""
+"""Models in the Hugging Face format, from a folder or a hub."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,17 @@ from hooksim.loading.weights import LoadedModel, WeightReport
 from hooksim.loading.wording import first_line, listed
 from hooksim.spelling import did_you_mean
 
-__all__ = ["load_transformers_model", "load_transformers_tokenizer", "transformers_messages_off"]
+__all__ = [
+    "LOADING_FAILS_WITH",
+    "checkpoint",
+    "load_transformers_model",
+    "transformers_messages_off",
+]
 
 Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
 
-_TOKENIZER_FILES = ("tokenizer*", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
-_LOADING_FAILS_WITH = (OSError, ValueError, ImportError, KeyError, AttributeError)
+LOADING_FAILS_WITH = (OSError, ValueError, ImportError, KeyError, AttributeError)
+"""What `from_pretrained` raises where there is nothing to be loaded."""
 
 
 def load_transformers_model(
@@ -50,7 +55,7 @@ def load_transformers_model(
         ConfigError: Nothing at `path`, or it cannot be loaded.
         MissingWeightsError: The checkpoint lacks weights, or has them in another shape.
     """
-    where, place = _checkpoint(path, subfolder, revision)
+    where, place = checkpoint(path, subfolder, revision)
     place["trust_remote_code"] = trust_remote_code
     with transformers_messages_off():
         model_class = _model_class(where, place, auto_class)
@@ -66,48 +71,28 @@ def load_transformers_model(
     return LoadedModel(model.eval(), notes)
 
 
-def load_transformers_tokenizer(
+def checkpoint(
     path: str,
-    *,
-    subfolder: str | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-) -> Any:
-    """Load the tokenizer of a checkpoint in the Hugging Face format.
+    subfolder: str | None,
+    revision: str | None,
+    what: str = "config.json",
+    files: Sequence[str] = ("config.json",),
+) -> tuple[str, dict[str, Any]]:
+    """Find a checkpoint, and what is wanted of it.
 
     Args:
-        path: Folder, or hub id where a hub can be reached.
+        path: Folder, or hub id where a hub can be reached. A folder of that name comes first.
         subfolder: Folder inside it.
         revision: Branch, tag or commit, for hub ids.
-        trust_remote_code: Run code that comes with the checkpoint.
+        what: What is wanted, for messages.
+        files: Names or patterns of files, of which a folder has at least one if it holds that.
 
     Returns:
-        The tokenizer.
+        The checkpoint's name for messages, and the place for `from_pretrained`.
 
     Raises:
-        ConfigError: Nothing at `path`, or no tokenizer in it.
+        ConfigError: Nothing at `path`, or it does not hold what is wanted.
     """
-    where, place = _checkpoint(path, subfolder, revision)
-    folder = Path(where).expanduser()
-    # Without any file transformers makes some tokenizers up, with an empty vocabulary.
-    if folder.is_dir() and not any(any(folder.glob(name)) for name in _TOKENIZER_FILES):
-        raise ConfigError(f"path: {where!r} holds no tokenizer")
-    with transformers_messages_off():
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(**place, trust_remote_code=trust_remote_code)
-        except _LOADING_FAILS_WITH as error:
-            reason = first_line(error)
-            raise ConfigError(
-                f"path: no tokenizer can be loaded from {where!r}: {reason}"
-            ) from error
-
-
-def _checkpoint(
-    path: str, subfolder: str | None, revision: str | None
-) -> tuple[str, dict[str, Any]]:
-    """Return the checkpoint's name for messages and the place for `from_pretrained`."""
     root = Path(path).expanduser()
     if root.is_dir():
         folder = root / (subfolder or "")
@@ -115,10 +100,10 @@ def _checkpoint(
             there = [child.name for child in folder.parent.glob("*/")]
             close = did_you_mean(folder.name, there)
             raise ConfigError(f"subfolder: {path!r} has no folder {subfolder!r}{close}")
-        if not (folder / "config.json").is_file():
-            inside = sorted(found.parent.name for found in folder.glob("*/config.json"))
-            hint = f"; its subfolders {listed(inside)} have one" if inside else ""
-            raise ConfigError(f"path: {str(folder)!r} holds no config.json{hint}")
+        if not any(any(folder.glob(name)) for name in files):
+            inside = {found.parent.name for name in files for found in folder.glob(f"*/{name}")}
+            hint = f"; its subfolders {listed(sorted(inside))} have one" if inside else ""
+            raise ConfigError(f"path: {str(folder)!r} holds no {what}{hint}")
         return str(folder), {"pretrained_model_name_or_path": str(folder)}
     _check_hub(path, revision)
     place: dict[str, Any] = {"pretrained_model_name_or_path": path}
@@ -162,7 +147,7 @@ def _model_class(where: str, place: dict[str, Any], auto_class: str | None) -> A
         return getattr(transformers, auto_class)
     try:
         config = transformers.AutoConfig.from_pretrained(**place)
-    except _LOADING_FAILS_WITH as error:
+    except LOADING_FAILS_WITH as error:
         reason = first_line(error)
         raise ConfigError(f"path: cannot read the config of {where!r}: {reason}") from error
     names = getattr(config, "architectures", None) or []
@@ -180,7 +165,7 @@ def _from_pretrained(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are listed; the report refuses them
         )
-    except _LOADING_FAILS_WITH as error:
+    except LOADING_FAILS_WITH as error:
         raise ConfigError(f"path: cannot load {where!r}: {first_line(error)}") from error
     return model, info
 

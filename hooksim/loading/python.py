@@ -1,4 +1,4 @@
-"""Models and tokenizers that a function of the user makes."""
+"""Models that a function of the user makes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from hooksim.errors import ConfigError
 from hooksim.loading.factory import call_factory
 from hooksim.loading.weights import LoadedModel, fill
 
-__all__ = ["load_python_model", "load_python_tokenizer"]
+__all__ = ["load_python_model"]
 
 
 def load_python_model(
@@ -41,19 +41,3 @@ def load_python_model(
         raise ConfigError(f"factory: {factory!r} returned {got}, expected a torch.nn.Module")
     notes = () if weights is None else fill(model, weights, allow_missing or ())
     return LoadedModel(model.eval(), notes)
-
-
-def load_python_tokenizer(factory: str, *, kwargs: dict[str, Any] | None = None) -> Any:
-    """Call a function for the tokenizer.
-
-    Args:
-        factory: `"package.module:function"`.
-        kwargs: Arguments of the function.
-
-    Returns:
-        What the function returned.
-
-    Raises:
-        ConfigError: The factory is not there, or is not to be called like this.
-    """
-    return call_factory(factory, kwargs)

@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from hooksim.errors import ConfigError
-from hooksim.loading.checkpoint import load_transformers_model, load_transformers_tokenizer
-from hooksim.loading.python import load_python_model, load_python_tokenizer
+from hooksim.loading.checkpoint import load_transformers_model
+from hooksim.loading.preparation import (
+    load_python_preparation,
+    load_transformers_processor,
+    load_transformers_tokenizer,
+)
+from hooksim.loading.python import load_python_model
 from hooksim.loading.weights import LoadedModel
 from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
 
-__all__ = ["MODEL_KINDS", "TOKENIZER_KINDS", "load_model", "load_tokenizer"]
+__all__ = [
+    "MODEL_KINDS",
+    "PROCESSOR_KINDS",
+    "TOKENIZER_KINDS",
+    "load_model",
+    "load_processor",
+    "load_tokenizer",
+]
 
 MODEL_KINDS: dict[str, Callable[..., LoadedModel]] = {
     "transformers": load_transformers_model,
@@ -22,9 +34,15 @@ MODEL_KINDS: dict[str, Callable[..., LoadedModel]] = {
 
 TOKENIZER_KINDS: dict[str, Callable[..., Any]] = {
     "transformers": load_transformers_tokenizer,
-    "python": load_python_tokenizer,
+    "python": load_python_preparation,
 }
 """One entry a kind of tokenizer, as for models."""
+
+PROCESSOR_KINDS: dict[str, Callable[..., Any]] = {
+    "transformers": load_transformers_processor,
+    "python": load_python_preparation,
+}
+"""One entry a kind of image processor, as for models."""
 
 
 def load_model(spec: str | Path | Mapping[str, Any], **options: Any) -> LoadedModel:
@@ -60,7 +78,7 @@ def load_tokenizer(spec: str | Path | Mapping[str, Any], **options: Any) -> Any:
 
     Args:
         spec: A folder (or hub id), or a mapping with `kind` and the keys of
-            `load_transformers_tokenizer` or `load_python_tokenizer`.
+            `load_transformers_tokenizer` or `load_python_preparation`.
         options: Further keys of the spec.
 
     Returns:
@@ -70,6 +88,24 @@ def load_tokenizer(spec: str | Path | Mapping[str, Any], **options: Any) -> Any:
         ConfigError: An unknown kind or key, a file or factory that is not there.
     """
     load, keys = _dispatch(spec, options, TOKENIZER_KINDS)
+    return load(**keys)
+
+
+def load_processor(spec: str | Path | Mapping[str, Any], **options: Any) -> Any:
+    """Load the image processor that belongs to a checkpoint, or that a factory makes.
+
+    Args:
+        spec: A folder (or hub id, or a processor's `.json` file), or a mapping with `kind` and
+            the keys of `load_transformers_processor` or `load_python_preparation`.
+        options: Further keys of the spec.
+
+    Returns:
+        A Hugging Face image processor, or whatever the factory returned.
+
+    Raises:
+        ConfigError: An unknown kind or key, a file or factory that is not there.
+    """
+    load, keys = _dispatch(spec, options, PROCESSOR_KINDS)
     return load(**keys)
 
 

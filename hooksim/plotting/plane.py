@@ -121,8 +121,8 @@ def _draw_points(ax: "Axes", a_to_b: Panel, b_to_a: Panel) -> "PathCollection":
     if x.size <= _MOST_ERROR_BARS:
         _draw_error_bars(ax, a_to_b, b_to_a)
     depth = np.broadcast_to(np.arange(x.shape[0])[:, None], x.shape)
-    return ax.scatter(
-        x, y, c=depth, cmap="cividis", s=_point_size(x.size),
+    return ax.scatter(  # flat: a row of three depths would be taken for a colour
+        x.ravel(), y.ravel(), c=depth.ravel(), cmap="cividis", s=_point_size(x.size),
         edgecolors="white", linewidths=0.3, vmin=0, vmax=max(1, x.shape[0] - 1), zorder=3,
     )  # fmt: skip
 

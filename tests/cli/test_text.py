@@ -18,12 +18,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 
-def make(pad="[PAD]"):
+def make(pad="[PAD]", end="[UNK]", side="right"):
     words = {"[UNK]": 0, "[PAD]": 1, "one": 2, "two": 3, "three": 4}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token=pad, eos_token="[UNK]"
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token=pad,
+        eos_token=end,
+        padding_side=side,
     )
 """
 
@@ -101,6 +105,19 @@ def test_other_tokenizers_give_each_model_its_own():
 
 def test_a_tokenizer_without_padding_gets_one():
     spec = {**OTHER, "kwargs": {"pad": None}}
+    [batch] = batches(path="t.txt", tokenizer_a=spec, tokenizer_b=spec)
+    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
+
+
+def test_padding_is_on_the_right_whatever_the_tokenizer_does_for_generation():
+    spec = {**OTHER, "kwargs": {"side": "left"}}
+    [batch] = batches(path="t.txt", tokenizer_a=spec, tokenizer_b=OTHER)
+    assert batch["input_ids"].tolist() == [[2, 3, 1], [2, 3, 4], [4, 1, 1]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
+
+
+def test_a_tokenizer_without_padding_or_an_end_pads_with_any_token():
+    spec = {**OTHER, "kwargs": {"pad": None, "end": None}}
     [batch] = batches(path="t.txt", tokenizer_a=spec, tokenizer_b=spec)
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
 

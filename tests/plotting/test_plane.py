@@ -40,6 +40,14 @@ def test_one_point_is_one_pair_a_to_b_across() -> None:
     assert np.allclose(scattered.get_offsets(), [[0.1, 0.8], [0.2, 0.9]])
 
 
+@pytest.mark.parametrize("across", [3, 4])
+def test_depths_of_a_single_layer_are_no_colour(across: int) -> None:
+    forth = torch.linspace(0.1, 0.9, across)[None]
+    _, ax = draw_plane(forth, forth, ["x"], names(across))
+    scattered = next(c for c in ax.collections if len(c.get_offsets()) == across)
+    assert np.array_equal(scattered.get_array(), np.zeros(across))
+
+
 @pytest.mark.parametrize(
     ("text", "right", "up"),
     [
