@@ -20,24 +20,36 @@ class History:
     State: `lines`, what is in the file.
 
     Args:
-        path: The file.
+        folder: Where the file is, or will be.
 
     Example:
         >>> import tempfile
         >>> folder = tempfile.TemporaryDirectory()
-        >>> history = History(Path(folder.name, "history.jsonl"))
+        >>> history = History(Path(folder.name))
         >>> for step in (10, 20, 30):
         ...     history.append({"step": step})
         >>> history.resume(20)
         >>> history.append({"step": 30})
-        >>> [line["step"] for line in History(history.path).lines]
+        >>> [line["step"] for line in History(Path(folder.name)).lines]
         [10, 20, 30]
         >>> folder.cleanup()
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines = _read(path)
+    def __init__(self, folder: Path) -> None:
+        self.path = self.path_in(folder)
+        self.lines = _read(self.path)
+
+    @staticmethod
+    def path_in(folder: Path) -> Path:
+        """Say where the history of a folder is, or would be.
+
+        Args:
+            folder: Of a run.
+
+        Returns:
+            The file.
+        """
+        return folder / "history.jsonl"
 
     @property
     def last_step(self) -> int | None:

@@ -20,7 +20,7 @@ from hooksim.probe import Probe
 __all__ = ["SimilarityCallback"]
 
 _log = logging.get_logger(__name__)
-_begun: "WeakSet[SimilarityCallback]" = WeakSet()
+_about_to_begin: "WeakSet[SimilarityCallback]" = WeakSet()
 
 
 class SimilarityCallback(TrainerCallback):
@@ -33,9 +33,13 @@ class SimilarityCallback(TrainerCallback):
     One process writes.
 
     With `attach`, the scalars go to the Trainer's log too, as `hooksim_NAME_cka_diagonal_mean` and
-    so on, and from there to whatever `report_to` names; and at the end the seconds that measuring
-    took, and their share of the run's time. So at the end of training the last entry of
-    `trainer.state.log_history` is ours, and the Trainer's own summary is the one before it.
+    so on, and from there to whatever `report_to` names. At the end of training there are two more:
+    `hooksim_seconds`, how long measuring and writing took since the training began or went on, and
+    `hooksim_share_of_time`, their share of the time since then, from 0 to 1. So the last entry of
+    `trainer.state.log_history` is ours then, and the Trainer's own summary the one before it.
+
+    `hooksim.callbacks.load_run("<output_dir>/hooksim")` gives the run as a `Trajectory`, as
+    `probe.trajectory()` does while it lasts; `hooksim report <output_dir>/hooksim` makes its page.
 
     A step whose activations are not finite has an `error` in the history instead of scalars, and
     leaves `"previous"` as it was: the next one is compared with the last that could be measured.
@@ -44,13 +48,13 @@ class SimilarityCallback(TrainerCallback):
 
     Args:
         probe: What measures.
-        every: `"eval"`, `"save"`, or a number of steps.
+        every: `"eval"`, `"save"`, or a number of steps; then also after the last step.
         pictures: Draw heatmaps: into `step-N/`, and with `attach` for TensorBoard and Weights &
             Biases. Takes several seconds each time, where a measurement may take a fraction of one.
 
     Raises:
-        ConfigError: `every` is something else; or, as the training begins, the Trainer is never
-            going to evaluate or save, or has another such callback.
+        ConfigError: `every` is something else; or, as the training begins and before anything is
+            written, the Trainer is never going to evaluate or save, or has another such callback.
 
     Example:
         >>> import torch
@@ -64,6 +68,7 @@ class SimilarityCallback(TrainerCallback):
         self._watch = Watch(probe, every, pictures=pictures)
         self._trainer: Trainer | None = None
         self._state: TrainerState | None = None
+        self._waiting = False
 
     def attach(self, trainer: Trainer) -> Self:
         """Join a Trainer, and write to its log.
@@ -73,7 +78,12 @@ class SimilarityCallback(TrainerCallback):
 
         Returns:
             The callback.
+
+        Raises:
+            ConfigError: The Trainer has another such callback.
         """
+        if any(_is_another(each, self) for each in trainer.callback_handler.callbacks):
+            raise ConfigError(_only_one(trainer.args))
         if self not in trainer.callback_handler.callbacks:
             trainer.add_callback(self)
         self._trainer = trainer
@@ -86,22 +96,29 @@ class SimilarityCallback(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Begin a run or go on with one."""
-        folder, writes = args.output_dir or ".", state.is_world_process_zero
+        """Refuse what cannot work, before anything is written."""
         # The callbacks of one Trainer are given the same state, and another one in each training.
-        if any(each._state is state for each in _begun if each is not self):
-            raise ConfigError(
-                f"SimilarityCallback: another one of this Trainer writes to '{folder}/hooksim', "
-                "and each would remove the results of the other. Give one probe several "
-                "references: Probe(loader, reference={'initial': model, 'last': 'previous'})."
-            )
+        if any(each._state is state for each in _about_to_begin if each is not self):
+            raise ConfigError(_only_one(args))
         self._check_events(args)
-        self._state = state
-        _begun.add(self)
-        for told in self._watch.begin(folder, state.global_step, writes=writes):
-            _log.warning(told)
-        if self._watch.overdue:
-            self._measure(state, kwargs["model"])
+        self._state, self._waiting = state, True
+        _about_to_begin.add(self)
+        if self._trainer is None and state.is_world_process_zero:
+            _log.warning(
+                f"SimilarityCallback: it is not attached, so results go to '{_folder(args)}' only, "
+                "and no curves to the Trainer's log, TensorBoard or Weights & Biases. Call "
+                "callback.attach(trainer) before trainer.train() for these."
+            )
+
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Begin a run or go on with one."""
+        self._begin(args, state, kwargs["model"])
 
     def on_evaluate(
         self,
@@ -111,6 +128,7 @@ class SimilarityCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Measure where it is time."""
+        self._begin(args, state, kwargs["model"])  # it may be before the first step
         if self._watch.due("eval", state.global_step):
             self._measure(state, kwargs["model"])
 
@@ -122,7 +140,18 @@ class SimilarityCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Measure where it is time."""
-        if self._watch.due("step", state.global_step):
+        if self._watch.due("step", state.global_step, last=control.should_training_stop):
+            self._measure(state, kwargs["model"])
+
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Measure where the training was stopped after its step."""
+        if self._watch.due("step", state.global_step, last=control.should_training_stop):
             self._measure(state, kwargs["model"])
 
     def on_save(
@@ -148,8 +177,10 @@ class SimilarityCallback(TrainerCallback):
     ) -> None:
         """Log, as the Trainer sums its run up, how long measuring took."""
         # Later, in on_train_end, TensorBoard's file may have been closed already.
-        summary = state.is_world_process_zero and "train_runtime" in (logs or {})
-        if summary and self._trainer is not None:
+        if "train_runtime" not in (logs or {}):
+            return
+        self._begin(args, state, kwargs["model"])  # where there was no step left
+        if state.is_world_process_zero and self._trainer is not None:
             self._log(self._trainer, self._watch.shares())
 
     def on_train_end(
@@ -165,22 +196,34 @@ class SimilarityCallback(TrainerCallback):
             _log.warning(self._watch.idle)
 
     def _check_events(self, args: TrainingArguments) -> None:
-        """Refuse to wait for what never comes, where nobody but the arguments has a say in it."""
-        trainer, every = self._trainer, self._watch.every
+        """Refuse to wait for what never comes, or warn where others may make it come."""
+        every = self._watch.every
+        name = {"eval": "eval_strategy", "save": "save_strategy"}.get(str(every))
+        if name is None or getattr(args, name) != "no" or (every == "eval" and args.eval_on_start):
+            return
+        said = (
+            f"SimilarityCallback: every={every!r} measures nothing where {name}='no' in the "
+            f"TrainingArguments. Set {name}, or give `every` a number of steps."
+        )
+        trainer = self._trainer
         if trainer is None:
+            _log.warning(said)
             return
         # A subclass may evaluate by itself, and a callback may ask for it.
         homes = {type(each).__module__ for each in (trainer, *trainer.callback_handler.callbacks)}
-        if any(home.partition(".")[0] != "transformers" for home in homes - {__name__}):
+        if all(home.partition(".")[0] == "transformers" for home in homes - {__name__}):
+            raise ConfigError(said)
+
+    def _begin(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        """Begin a run or go on with one, once all callbacks have had their chance to refuse."""
+        if not self._waiting:
             return
-        names = {"eval": "eval_strategy", "save": "save_strategy"}
-        name = names.get(str(every), "")
-        never = name and getattr(args, name) == "no"
-        if never and not (every == "eval" and args.eval_on_start):
-            raise ConfigError(
-                f"SimilarityCallback: every={every!r} measures nothing where {name}='no' in the "
-                f"TrainingArguments. Set {name}, or give `every` a number of steps."
-            )
+        self._waiting = False
+        writes = state.is_world_process_zero
+        for told in self._watch.begin(args.output_dir or ".", state.global_step, writes=writes):
+            _log.warning(told)
+        if self._watch.overdue:
+            self._measure(state, model)
 
     def _measure(self, state: TrainerState, model: Any) -> None:
         with self._watch.timed():
@@ -208,3 +251,19 @@ class SimilarityCallback(TrainerCallback):
                 for each in reporters
             ]
             show_heatmaps(sinks, measured.results, measured.step)
+
+
+def _is_another(callback: Any, this: SimilarityCallback) -> bool:
+    return isinstance(callback, SimilarityCallback) and callback is not this
+
+
+def _only_one(args: TrainingArguments) -> str:
+    return (
+        f"SimilarityCallback: another one of this Trainer writes to '{_folder(args)}', and each "
+        "would remove the results of the other. Give one probe several references: "
+        "Probe(loader, reference={'initial': model, 'last': 'previous'})."
+    )
+
+
+def _folder(args: TrainingArguments) -> str:
+    return f"{args.output_dir or '.'}/hooksim"

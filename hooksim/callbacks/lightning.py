@@ -23,13 +23,19 @@ class SimilarityCallback(Callback):
     One process writes. The sanity check before training is passed over.
 
     The scalars go to all loggers of the Trainer, as `hooksim_NAME_cka_diagonal_mean` and so on, and
-    to its `callback_metrics`; at the end its log says what share of the run's time measuring took.
+    to its `callback_metrics`. At the end of training there are two more for the loggers:
+    `hooksim_seconds`, how long measuring and writing took since the training began or went on, and
+    `hooksim_share_of_time`, their share of the time since then, from 0 to 1.
+
+    `hooksim.callbacks.load_run("<output_dir>/hooksim")` gives the run as a `Trajectory`, as
+    `probe.trajectory()` does while it lasts; `hooksim report <output_dir>/hooksim` makes its page.
+
     The measured model is the LightningModule, so its layers have their names there: give the same
     module as the reference.
 
     Args:
         probe: What measures.
-        every: `"eval"`, `"save"`, or a number of steps.
+        every: `"eval"`, `"save"`, or a number of steps; then also after the last step.
         pictures: Draw heatmaps: into `step-N/`, and for loggers that take images. Takes several
             seconds each time, where a measurement may take a fraction of one.
         output_dir: Folder of the run, the same where it goes on; None for the Trainer's
@@ -122,6 +128,10 @@ class SimilarityCallback(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run, and say how long measuring took."""
+        if self._watch.due("step", trainer.global_step, last=True):
+            self._measure(trainer, pl_module)
+        for logger in trainer.loggers:
+            logger.log_metrics(self._watch.shares(), step=trainer.global_step)
         rank_zero_info(self._watch.end())
         if self._watch.idle:
             rank_zero_warn(self._watch.idle)

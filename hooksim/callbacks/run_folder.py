@@ -1,15 +1,18 @@
 """The folder of a watched run: a result for each step, the references, the history."""
 
-import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hooksim.callbacks.history import History
-from hooksim.errors import ConfigError
+from hooksim.callbacks.saved_run import results_in, steps_in
+from hooksim.errors import ConfigError, HooksimError
 from hooksim.probe import Probe
+from hooksim.probe.course import Course, Measurement
+from hooksim.probe.references import titled
 from hooksim.results import Comparison, check_target
+from hooksim.results.page import is_page
 
 __all__ = ["RunFolder"]
 
@@ -32,7 +35,7 @@ class RunFolder:
 
     def __init__(self, path: Path, probe: Probe) -> None:
         self.path = path
-        self.history = History(path / "history.jsonl")
+        self.history = History(path)
         self._probe = probe
         self._checkpoints: list[int] = []
 
@@ -40,6 +43,9 @@ class RunFolder:
         """Begin a new run: what an earlier one left here goes, and the references are kept."""
         self.history.clear()
         self._remove_results(after=-1)
+        for file in filter(is_page, self.path.glob("report*.html")):
+            file.unlink()
+        self._probe.rewind(0)
         for name in self._probe.previous:
             shutil.rmtree(self._reference(name), ignore_errors=True)
         for name, recording in self._probe.references.items():
@@ -58,26 +64,26 @@ class RunFolder:
         """
         self.history.resume(step, lines)
         self._remove_results(after=step)
-        self._probe.forget_previous()
+        self._probe.rewind(-1)
         self._checkpoints = [step]
         for name in self._probe.previous:
             self._prune(self._reference(name), after=step)
         fixed = [name for name in self._probe.references if name not in self._probe.previous]
         told = [
-            f"reference {name!r}: '{self._reference(name)}' is missing, so the run goes on with "
+            f"{titled(name)}: '{self._reference(name)}' is missing, so the run goes on with "
             "what the probe was made with"
             for name in fixed
             if not self._restore(name, self._reference(name))
         ]
-        good = [line["step"] for line in self.history.lines if "error" not in line]
-        last = good[-1] if good else None
+        good = [line for line in self.history.lines if "error" not in line]
+        last = good[-1]["step"] if good else None
         told += [
-            f"reference {name!r}: the measurement of step {last} was not kept, so the next one is "
+            f"{titled(name)}: the measurement of step {last} was not kept, so the next one is "
             "compared with none"
             for name in self._probe.previous
             if last is not None and not self._restore(name, self._reference(name) / f"step-{last}")
         ]
-        return told
+        return told + self._take_up(good)
 
     def save(
         self, result: Comparison | Mapping[str, Comparison] | None, step: int, *, pictures: bool
@@ -116,9 +122,30 @@ class RunFolder:
         known = [each for each in self._checkpoints if each != step]
         self._checkpoints = [*known, step][-_CHECKPOINTS:]
 
+    def _take_up(self, lines: Iterable[dict[str, Any]]) -> list[str]:
+        """Give the probe what was measured before, and say what of it is gone."""
+        measurements: list[Measurement] = []
+        told: list[str] = []
+        for line in lines:
+            step, scalars = line["step"], line["scalars"]
+            results: dict[str, Comparison] = {}
+            try:
+                results = results_in(self.path / f"step-{step}")
+            except HooksimError as error:
+                told.append(str(error))
+            measurements.append(Measurement(step, scalars, line["seconds"], results))
+        self._probe.course = Course(measurements)
+        gone = [str(each.step) for each in measurements if each.scalars and not each.results]
+        if gone:
+            told.append(
+                f"'{self.path}' has no result of step {', '.join(gone)}, so probe.trajectory() "
+                "goes without"
+            )
+        return told
+
     def _prune(self, folder: Path, *, after: int) -> None:
         """Remove recordings of later steps, and all but the last and those of checkpoints."""
-        steps = dict(_steps(folder))
+        steps = dict(steps_in(folder))
         needed = {
             max((step for step in steps if step <= end), default=after)
             for end in (*self._checkpoints, after)
@@ -137,7 +164,7 @@ class RunFolder:
 
     def _remove_results(self, *, after: int) -> None:
         """Remove the results of later steps, but nothing that somebody else put there."""
-        for step, folder in _steps(self.path):
+        for step, folder in steps_in(self.path):
             if step <= after:
                 continue
             inner = [] if (folder / "metadata.json").is_file() else list(folder.iterdir())
@@ -149,9 +176,3 @@ class RunFolder:
                 shutil.rmtree(result)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-
-
-def _steps(folder: Path) -> list[tuple[int, Path]]:
-    """The folders `step-N` in a folder, by their steps."""
-    named = ((path, re.fullmatch(r"step-([0-9]+)", path.name)) for path in folder.glob("step-*/"))
-    return sorted((int(match[1]), path) for path, match in named if match)

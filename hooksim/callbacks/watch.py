@@ -1,7 +1,7 @@
 """What both callbacks do: when to measure, what to keep of it, and how long that takes."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -17,10 +17,7 @@ from hooksim.results import Comparison
 __all__ = ["Every", "Measured", "Watch"]
 
 Every: TypeAlias = Literal["eval", "save"] | int
-"""When to measure: at each evaluation, at each checkpoint, or every so many steps."""
-
-
-_HISTORY = "history.jsonl"
+"""When to measure: at each evaluation, each checkpoint, or every so many steps and at the end."""
 
 
 class Measured(NamedTuple):
@@ -129,16 +126,17 @@ class Watch:
             missed = self.every == "save" or (self.every == "eval" and awaited == step)
             # What is in the file up to this step is the same before and after it is rewritten.
             self.overdue = bool(step and missed) and _agreed(
-                all(line["step"] != step for line in [*lines, *History(path / _HISTORY).lines])
+                all(line["step"] != step for line in [*lines, *History(path).lines])
             )
         return told
 
-    def due(self, event: Literal["eval", "save", "step"], step: int) -> bool:
+    def due(self, event: Literal["eval", "save", "step"], step: int, *, last: bool = False) -> bool:
         """Tell whether to measure now.
 
         Args:
             event: What has happened.
             step: Of the training.
+            last: No step comes after this one: every so many steps is also at the end.
 
         Returns:
             True once a step at most, within a run.
@@ -147,7 +145,7 @@ class Watch:
             return False
         if event == "step" and isinstance(self.every, int):
             # Some trainers count several steps at once.
-            return step // self.every > max(self._last, 0) // self.every
+            return last or step // self.every > max(self._last, 0) // self.every
         return event == self.every
 
     def measure(self, model: Any, step: int, epoch: float | None) -> Measured | None:
@@ -170,9 +168,10 @@ class Watch:
             return None
         started, error, result = time.perf_counter(), "", None
         scalars: dict[str, float] = {}
+        results: dict[str, Comparison] = {}
         try:
             result = self.probe.measure(model, step)
-            scalars = self.probe.history[-1][1]
+            _, scalars, _, results = self.probe.course.measurements[-1]
         except NonFiniteError as caught:
             error = str(caught)
         self.folder.save(result, step, pictures=self.pictures)
@@ -183,7 +182,7 @@ class Watch:
         self.folder.history.append({**line, "error": error} if error else line)
         self._count += 1
         logged = {f"hooksim_{name}": value for name, value in scalars.items()}
-        return Measured(step, logged, self._by_name(result), error)
+        return Measured(step, logged, results, error)
 
     def saved(self, step: int) -> None:
         """Take note of a checkpoint: a run may go on from it, with the measurement before it.
@@ -198,7 +197,8 @@ class Watch:
         """Tell how long measuring took.
 
         Returns:
-            `hooksim_seconds`, and `hooksim_share_of_time` of the run's time so far, from 0 to 1.
+            `hooksim_seconds`, that measuring and writing took since the run began or went on, and
+            `hooksim_share_of_time`, their share of the time since then, from 0 to 1.
         """
         run = max(time.perf_counter() - self._started, 1e-9)
         return {"hooksim_seconds": self._spent, "hooksim_share_of_time": self._spent / run}
@@ -207,12 +207,15 @@ class Watch:
         """End the run.
 
         Returns:
-            How long measuring took, in a sentence.
+            How long measuring took, in a sentence, and how to look at what it gave.
         """
         self._running = False
         seconds, share = self.shares().values()
         many = "1 measurement" if self._count == 1 else f"{self._count} measurements"
-        return f"hooksim: {many} took {seconds:.2f} s, {share:.1%} of the run's time"
+        said = f"hooksim: {many} took {seconds:.2f} s, {share:.1%} of the run's time"
+        if self.folder is None or not self.lines:
+            return said
+        return f"{said}; `hooksim report '{self.folder.path}'` makes the page of the run"
 
     @property
     def idle(self) -> str:
@@ -220,18 +223,11 @@ class Watch:
         if self.folder is None or self._count or self.lines:
             return ""
         event = {"eval": "had no evaluation", "save": "wrote no checkpoint"}
-        why = event.get(str(self.every), "ended before that step")
+        why = event.get(str(self.every), "took no step")
         return (
             f"hooksim: nothing was measured with every={self.every!r}, since the run {why}. Choose "
             "another `every`, or have the trainer evaluate or save."
         )
-
-    def _by_name(
-        self, result: Comparison | Mapping[str, Comparison] | None
-    ) -> dict[str, Comparison]:
-        if isinstance(result, Comparison):
-            return {str(result.metadata["name_a"]): result}
-        return dict(result or {})
 
 
 def _agreed(said: bool) -> bool:

@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hooksim.probe import Probe
+    from torch import nn
+
+    from hooksim.callbacks.huggingface import SimilarityCallback
     from hooksim.results import Comparison
 
 __all__ = ["add_arguments", "demonstrate", "match_table", "run"]
@@ -51,10 +53,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> list[Path]:
-    """Train from two seeds, watched by a probe; compare the final models, and early with late.
+    """Train from two seeds, the first one watched; compare the last models, and early with late.
 
     Args:
-        out: Folder of the demo: `seed-0/checkpoint-10` and so on, and the results.
+        out: Folder of the demo: `seed-0/checkpoint-10` and so on, `seed-0/hooksim` with what the
+            callback has left of the training, and the results.
         checkpoints: Steps to keep checkpoints at; None for the usual ones.
 
     Returns:
@@ -62,8 +65,9 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
 
     Raises:
         ConfigError: The folder holds something that no demo wrote.
-        HooksimError: scikit-learn is not installed.
+        HooksimError: scikit-learn or accelerate is not installed.
     """
+    from hooksim.callbacks import load_run
     from hooksim.cli.training import CHECKPOINTS, train_digits
     from hooksim.results.page import PAGE
 
@@ -71,14 +75,13 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
     steps = tuple(checkpoints or CHECKPOINTS)
     _claim(folder)
     accuracies = {}
-    course = _Course()
     for seed in (0, 1):
         _log.info("training a vision transformer on digits, seed %d, %d steps", seed, steps[-1])
         accuracies[f"seed-{seed}"] = train_digits(
             folder / f"seed-{seed}",
             seed=seed,
             checkpoints=steps,
-            watch=None if seed else course.watch,
+            watch=None if seed else _watch,
         )
         _log.info("  accuracy on unseen digits: %.3f", accuracies[f"seed-{seed}"])
     early, late = f"checkpoint-{steps[0]}", f"checkpoint-{steps[-1]}"
@@ -87,7 +90,8 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
         "early-vs-late": (folder / "seed-0" / early, folder / "seed-0" / late),
     }
     results = [_compare(folder / name, *pair) for name, pair in comparisons.items()]
-    results.append(course.save(folder / "training"))
+    course = load_run(folder / "seed-0" / "hooksim")
+    results.append(course.save(folder / "training", overwrite=True))
     record = {
         "checkpoints": steps,
         "accuracy": accuracies,
@@ -101,32 +105,14 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
     return results
 
 
-class _Course:
-    """Measures a model while it is trained, against its own initial weights."""
+def _watch(model: "nn.Module") -> "SimilarityCallback":
+    """Compare a model at each checkpoint with what it is now, before its training."""
+    from hooksim.callbacks.huggingface import SimilarityCallback
+    from hooksim.cli.digits import digits_batches
+    from hooksim.probe import Probe
 
-    def __init__(self) -> None:
-        self._probe: Probe | None = None
-        self._measured: dict[int, Comparison] = {}
-
-    def watch(self, model: Any, step: int) -> None:
-        """Take the model as it is."""
-        from hooksim.cli.digits import digits_batches
-        from hooksim.probe import Probe
-        from hooksim.results import Comparison
-
-        if self._probe is None:
-            data = digits_batches(({}, {}), split="test")
-            self._probe = Probe(data, reference=model, progress=False)
-        measured = self._probe.measure(model, step)
-        if isinstance(measured, Comparison):  # as it is of a single reference
-            self._measured[step] = measured
-
-    def save(self, path: Path) -> Path:
-        """Write the trajectory of what was measured."""
-        from hooksim.results import Trajectory
-
-        steps, comparisons = list(self._measured), list(self._measured.values())
-        return Trajectory.from_comparisons(steps, comparisons, "initial").save(path, overwrite=True)
+    digits = digits_batches(({}, {}), split="test")
+    return SimilarityCallback(Probe(digits, reference={"initial": model}), every="save")
 
 
 def match_table(result: "Comparison") -> str:

@@ -1,15 +1,21 @@
-"""`hooksim report`: write the page of a saved result."""
+"""`hooksim report`: write the page of a saved result, of several, or of a watched run."""
 
 import argparse
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
+from hooksim.loading.wording import listed
+
+if TYPE_CHECKING:
+    from hooksim.results import Comparison, Trajectory
 
 __all__ = ["add_arguments", "run"]
 
+_DESCRIPTION = "metadata.json"
 _ENDINGS = (".html", ".htm")
 
 
@@ -19,7 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The subcommand's parser.
     """
-    parser.add_argument("result", metavar="RESULT", help="folder of a saved result")
+    parser.add_argument(
+        "result",
+        metavar="RESULT",
+        help="folder of a saved result; of several results, each of which gets its page; or "
+        "<output_dir>/hooksim of a training with a SimilarityCallback",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="of such a training, what the model was compared with (default: each has its page)",
+    )
     parser.add_argument(
         "--out", metavar="F", help="page to write (default: report.html in the result's folder)"
     )
@@ -35,23 +51,50 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         HooksimError: In one line, what is wrong.
     """
-    from hooksim.results.page import PAGE
-    from hooksim.results.saved import load_saved
-
     folder = Path(options.result).expanduser()
-    result = load_saved(folder)
-    out = folder / PAGE
+    pages = _pages(folder, options.reference)
     if options.out is not None:
         out = Path(options.out).expanduser()
         _check_output(out, options.overwrite)
-    check_creatable(out, "RESULT" if options.out is None else "--out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if options.overwrite and out.is_file():
-        with TemporaryDirectory(dir=out.parent, prefix=".hooksim-") as temporary:
-            result.report(Path(temporary) / PAGE).replace(out)
+        if len(pages) > 1:
+            raise ConfigError(
+                f"--out: names one page, and {str(folder)!r} makes {len(pages)}: "
+                f"{listed(map(str, pages))}"
+            )
+        pages = {out: next(iter(pages.values()))}
+    for page, result in pages.items():
+        check_creatable(page, "RESULT" if options.out is None else "--out")
+        _write(result, page, options.overwrite)
+        sys.stdout.write(f"{page}\n")
+
+
+def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Trajectory]":
+    """Read what the pages of a folder show, by where these go."""
+    from hooksim.callbacks.saved_run import is_run, load_each_reference, load_run
+    from hooksim.results.page import PAGE
+    from hooksim.results.saved import load_saved
+
+    if is_run(folder) or is_run(folder / "hooksim"):  # which is told where the run is
+        runs = load_each_reference(folder)
+        names = {name: f"report-{name}.html" if len(runs) > 1 else PAGE for name in runs}
+        if reference is not None:
+            runs = {reference: load_run(folder, reference)}
+        return {folder / names[name]: run for name, run in runs.items()}
+    if reference is not None:
+        raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
+    inner = [each.parent for each in sorted(folder.glob(f"*/{_DESCRIPTION}"))]
+    if not (folder / _DESCRIPTION).is_file() and inner:
+        return {each / PAGE: load_saved(each) for each in inner}
+    return {folder / PAGE: load_saved(folder)}
+
+
+def _write(result: "Comparison | Trajectory", page: Path, overwrite: bool) -> None:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    if overwrite and page.is_file():
+        with TemporaryDirectory(dir=page.parent, prefix=".hooksim-") as temporary:
+            result.report(Path(temporary) / page.name).replace(page)
     else:
-        result.report(out)
-    sys.stdout.write(f"{out}\n")
+        result.report(page)
 
 
 def _check_output(out: Path, overwrite: bool) -> None:

@@ -1,18 +1,22 @@
 """Small vision transformers trained on the digits in seconds, checkpoints kept along the way."""
 
 import logging
+import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hooksim.cli.digits import Digits, read_digits
+from hooksim.errors import HooksimError
 from hooksim.loading.checkpoint import transformers_messages_off
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import ViTForImageClassification
+    from transformers import Trainer, TrainerCallback, ViTForImageClassification
+
+    from hooksim.callbacks.huggingface import SimilarityCallback
 
 __all__ = ["CHECKPOINTS", "train_digits"]
 
@@ -21,6 +25,7 @@ CHECKPOINTS = (10, 20, 30, 50, 70, 100, 200, 300)
 
 _BATCH_SIZE = 64
 _PEAK_LEARNING_RATE = 3e-3
+_WARM_UP = 0.3  # of the steps
 
 _log = logging.getLogger("hooksim.cli")
 
@@ -30,11 +35,11 @@ def train_digits(
     *,
     seed: int,
     checkpoints: Sequence[int] = CHECKPOINTS,
-    watch: Callable[["ViTForImageClassification", int], None] | None = None,
+    watch: Callable[["ViTForImageClassification"], "SimilarityCallback"] | None = None,
 ) -> float:
-    """Train one small vision transformer and keep checkpoints in the Hugging Face format.
+    """Train one small vision transformer with transformers' Trainer.
 
-    The same seed gives the same weights however many cores there are; torch's own random state and
+    The same seed gives the same weights however many cores there are; random states and torch's
     number of threads are left as they were.
 
     Args:
@@ -42,31 +47,51 @@ def train_digits(
             are removed.
         seed: Of the initial weights and of the order of the pictures.
         checkpoints: Steps after which a checkpoint is kept, in rising order.
-        watch: Called with the model and 0 before the first step, and at each checkpoint.
+        watch: Makes the callback that measures the model, of the model before its first step.
 
     Returns:
         Share of the test pictures that the last checkpoint names rightly.
 
     Raises:
-        HooksimError: scikit-learn is not installed.
+        HooksimError: scikit-learn or accelerate is not installed.
     """
     import torch
 
     train, test = read_digits("train"), read_digits("test")
+    _check_accelerate()
     for old in Path(folder).glob("checkpoint-*"):
         shutil.rmtree(old)
-    with torch.random.fork_rng(devices=[]), _one_thread(), transformers_messages_off():
+    with _random_states_kept(), _one_thread(), transformers_messages_off():
         torch.manual_seed(seed)
         model = _new_model()
+        trainer = _new_trainer(folder, model, train, seed, checkpoints)
         if watch is not None:
-            watch(model, 0)
-        for step in _steps(model, train, checkpoints[-1]):
-            if step in checkpoints:
-                model.save_pretrained(Path(folder) / f"checkpoint-{step}")
-                if watch is not None:
-                    watch(model, step)
-                _log.debug("seed %d, step %d: accuracy %.3f", seed, step, _accuracy(model, test))
+            watch(model).attach(trainer)
+        trainer.train()
     return _accuracy(model, test)
+
+
+def _check_accelerate() -> None:
+    if find_spec("accelerate") is None:
+        raise HooksimError(
+            "transformers' Trainer needs accelerate, which is not installed: pip install "
+            "'hooksim[demo]'"
+        )
+
+
+@contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Put back what the Trainer seeds: the random states of Python, numpy and torch."""
+    import numpy as np
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 @contextmanager
@@ -100,33 +125,56 @@ def _new_model() -> "ViTForImageClassification":
     return ViTForImageClassification(config)
 
 
-def _steps(model: "ViTForImageClassification", data: Digits, n_steps: int) -> Iterator[int]:
-    """Train, and give the number of each step once it is done."""
-    import torch
+def _new_trainer(
+    folder: str | Path,
+    model: "ViTForImageClassification",
+    data: Digits,
+    seed: int,
+    checkpoints: Sequence[int],
+) -> "Trainer":
+    """Make a Trainer that writes nothing but checkpoints, and nothing to stdout."""
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK_LEARNING_RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, _PEAK_LEARNING_RATE, total_steps=n_steps
+    arguments = TrainingArguments(
+        str(folder),
+        max_steps=checkpoints[-1],
+        per_device_train_batch_size=_BATCH_SIZE,
+        dataloader_drop_last=True,
+        dataloader_pin_memory=False,
+        learning_rate=_PEAK_LEARNING_RATE,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(_WARM_UP * checkpoints[-1]),
+        weight_decay=0.05,
+        seed=seed,
+        use_cpu=True,
+        logging_strategy="no",
+        save_strategy="no",
+        save_only_model=True,
+        report_to="none",
+        disable_tqdm=True,
     )
-    samples = _shuffled(len(data.labels))
-    for step in range(1, n_steps + 1):
-        batch = next(samples)
-        model.train()
-        loss = model(pixel_values=data.images[batch], labels=data.labels[batch]).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        yield step
+    trainer = Trainer(
+        model, arguments, train_dataset=_samples(data), callbacks=[_saver(checkpoints)]
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
-def _shuffled(n_samples: int) -> Iterator["Tensor"]:
-    """Give batches of positions without end, every sample once an epoch but for a remainder."""
-    import torch
+def _samples(data: Digits) -> list[dict[str, Any]]:
+    """The pictures one by one, as the Trainer's loader takes them."""
+    pairs = zip(data.images, data.labels, strict=True)
+    return [{"pixel_values": image, "labels": label} for image, label in pairs]
 
-    while True:
-        order = torch.randperm(n_samples)
-        yield from order[: n_samples - n_samples % _BATCH_SIZE].view(-1, _BATCH_SIZE)
+
+def _saver(checkpoints: Sequence[int]) -> "TrainerCallback":
+    """Ask for a checkpoint at uneven steps, for which the Trainer has no strategy."""
+    from transformers import TrainerCallback
+
+    class Saver(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_others: Any) -> None:
+            control.should_save = state.global_step in checkpoints
+
+    return Saver()
 
 
 def _accuracy(model: "ViTForImageClassification", data: Digits) -> float:

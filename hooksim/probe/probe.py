@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,16 @@ from torch import nn
 
 from hooksim.capture.layers import layers_for_other, unwrap
 from hooksim.capture.placement import can_stop_early
-from hooksim.comparison import Compared, Options, compare_sides
-from hooksim.errors import AlignmentError, ConfigError
+from hooksim.comparison import Options
+from hooksim.errors import ConfigError, Note
+from hooksim.probe.comparing import compare_with_references
+from hooksim.probe.course import Course, Measurement
 from hooksim.probe.references import Reference, name_references, record_reference
-from hooksim.probe.samples import SAME_SAMPLES, check_loader
+from hooksim.probe.samples import check_loader
 from hooksim.probe.scalars import check_names, summary_scalars
 from hooksim.probe.undisturbed import in_full_precision, undisturbed
 from hooksim.recording import Recording, record
-from hooksim.results import Comparison
+from hooksim.results import Comparison, Trajectory
 from hooksim.spelling import close_names
 
 __all__ = ["Probe"]
@@ -39,7 +41,9 @@ class Probe:
     is measured, and compared on the CPU: some hundred to some thousand samples are meant, and
     `rows="mean"` for layers of pictures.
 
-    State: the loader, the options, a recording for each reference, and what was measured.
+    State: the loader, the options, a recording for each reference, and `course`, what was measured:
+    it grows by a comparison for each measure and reference, as many numbers as there are pairs of
+    layers.
 
     Args:
         loader: Batches, as for `hooksim.compare`. Read at each measure, so not a generator; always
@@ -52,11 +56,12 @@ class Probe:
             not finite, leaves the measurement before as it was.
         compare_options: As for `hooksim.compare`; `layers_a` and the first of two `rows` are those
             of the references, `layers_b` and the second those of the model. `progress` is False
-            unless it is asked for, and `stop_early` cannot be set.
+            unless it is asked for.
 
     Attributes:
         history: For each measure the step, and `NAME_KEY_diagonal_mean` for each reference and
-            matrix: the mean over the layers of equal names.
+            matrix: the mean over the layers of equal names. Where a callback goes on with a run,
+            the measurements from before are among them.
         seconds: How long each measure took.
 
     Raises:
@@ -74,6 +79,12 @@ class Probe:
         (['0', '2'], 'step 1')
         >>> probe.history[0][0], sorted(probe.history[0][1])[0]
         (1, 'reference_cka_diagonal_mean')
+        >>> print(probe)
+        Probe: CKA (linear, debiased), Information Imbalance (k = 1); 1 measured, the last of
+        step 1; compares with
+          reference: Recording of Sequential: 2 layers, 200 samples, 8.8 kB, in memory
+        >>> probe.trajectory().drift("cka").values.shape
+        torch.Size([1, 2])
     """
 
     def __init__(
@@ -87,8 +98,7 @@ class Probe:
         self._loader = loader
         self._options = _options(compare_options)
         self._named = isinstance(reference, Mapping)
-        self.history: list[tuple[int, dict[str, float]]] = []
-        self.seconds: list[float] = []
+        self.course = Course()
         given = name_references(reference)
         check_names(given, [key for measure in self._options.chosen for key in measure.keys])
         with undisturbed(loader, self._options.device):
@@ -97,6 +107,26 @@ class Probe:
                 for name, each in given.items()
             }
         self._previous = [name for name, each in self._references.items() if each is None]
+
+    def __repr__(self) -> str:
+        count, last = len(self.course.measurements), self.course.last_step
+        measures = ", ".join(measure.title for measure in self._options.chosen)
+        lines = [
+            f"  {name}: {'the measurement before' if name in self._previous else held}"
+            for name, held in self._references.items()
+        ]
+        end = "" if last is None else f", the last of step {last}"
+        return "\n".join([f"Probe: {measures}; {count:,} measured{end}; compares with", *lines])
+
+    @property
+    def history(self) -> list[tuple[int, dict[str, float]]]:
+        """For each measure the step and its scalars."""
+        return [(each.step, each.scalars) for each in self.course.measurements]
+
+    @property
+    def seconds(self) -> list[float]:
+        """How long each measure took."""
+        return [each.seconds for each in self.course.measurements]
 
     @property
     def previous(self) -> list[str]:
@@ -127,17 +157,40 @@ class Probe:
         held = recording if isinstance(recording, Recording) else Recording.load(recording)
         self._references[name] = held
 
-    def forget_previous(self) -> None:
-        """Let the measurement before go, so that the next measure is compared with none."""
-        for name in self._previous:
-            self._references[name] = None
+    def rewind(self, step: int) -> None:
+        """Forget what was measured after a step, where a run goes on from there.
+
+        The measurement before goes with it, so that the next measure is compared with none.
+
+        Args:
+            step: The last that counts; -1 for none.
+        """
+        if self.course.rewind(step) or self.course.last_step is None:
+            for name in self._previous:
+                self._references[name] = None
+
+    def trajectory(self, reference: str | None = None) -> Trajectory:
+        """Put what was measured so far together.
+
+        Args:
+            reference: Name of the reference that is axis A; None where there is only one.
+
+        Returns:
+            The comparisons with it over the steps, in their order: curves for each layer, a page,
+            something to save. Of a step that was measured twice, the last.
+
+        Raises:
+            ConfigError: There is no such reference, several and none named, or no comparison yet.
+        """
+        return self.course.trajectory(reference, list(self._references))
 
     def measure(self, model: nn.Module, step: int) -> Comparison | dict[str, Comparison] | None:
         """Compare a model, as it is now, with every reference.
 
         Args:
             model: The model in training, wrapped or compiled as it may be; axis B of the results.
-            step: Of the training, for the history and the names in pictures.
+            step: Of the training, for the history and the names in pictures. A step that does not
+                come after the one before is measured, and the result warns of it.
 
         Returns:
             A `Comparison`; where the references were named, one for each name. At the first measure
@@ -153,14 +206,20 @@ class Probe:
         started = time.perf_counter()
         with undisturbed(self._loader, self._options.device):
             measured = self._record(model, half="b")
-            results = self._compare(measured, step)
-        for name in self._previous:
-            self._references[name] = measured
+            results = compare_with_references(
+                self.references, self._previous, measured, step, self._options
+            )
+        last = self.course.last_step
         scalars: dict[str, float] = {}
         for name, result in results.items():
             scalars |= summary_scalars(name, result)
-        self.history.append((step, scalars))
-        self.seconds.append(time.perf_counter() - started)
+            if last is not None and step <= last:
+                note = _out_of_order(step, last)._asdict()
+                result.metadata["warnings"] = [*result.metadata["warnings"], note]
+        for name in self._previous:
+            self._references[name] = measured
+        seconds = time.perf_counter() - started
+        self.course.measurements.append(Measurement(step, scalars, seconds, results))
         return results if self._named else next(iter(results.values()), None)
 
     def follow(self, model: nn.Module) -> None:
@@ -191,36 +250,10 @@ class Probe:
                 forward=options.forward,
                 max_samples=options.max_samples,
                 device=options.device,
+                stop_early=options.stop_early,
                 on_nonfinite=options.on_nonfinite,
                 progress=options.progress,
             )
-
-    def _compare(self, measured: Recording, step: int) -> dict[str, Comparison]:
-        """Compare a recording with all references at once."""
-        held = self.references
-        # Layers of equal names are those that all sides share: each pair has its own then.
-        alone = self._options.pairs == "same_name"
-        groups = [[name] for name in held] if alone else [list(held)] if held else []
-        found = {}
-        for names in groups:
-            for name, result in zip(names, self._compare_with(names, measured, step), strict=True):
-                found[name] = _labelled(result, name, step)
-        return found
-
-    def _compare_with(self, names: list[str], measured: Recording, step: int) -> list[Comparison]:
-        held = self.references
-        sides = [
-            # The measurement before is of the model, so what is wanted of that holds for it.
-            Compared(held[name], repr(name), "b" if name in self._previous else "a")
-            for name in names
-        ]
-        sides.append(Compared(measured, f"of step {step}", "b"))
-        pairs = [(index, len(names)) for index in range(len(names))]
-        options = replace(self._options, layers_b=measured.layers, forward=None, device=None)
-        try:
-            return compare_sides(sides, pairs, None, options)
-        except AlignmentError as error:
-            raise AlignmentError(f"step {step}: {error} {SAME_SAMPLES}") from error
 
 
 def _check_step(step: Any) -> None:
@@ -236,14 +269,14 @@ def _options(given: dict[str, Any]) -> Options:
             raise ConfigError(
                 f"Probe: no option {name!r}. {close}The options are those of hooksim.compare."
             )
-    if not given.get("stop_early", True):
-        raise ConfigError(
-            "Probe: stop_early=False is not available, as record() has no such option."
-        )
     return Options(**{"progress": False, **given})
 
 
-def _labelled(result: Comparison, name: str, step: int) -> Comparison:
-    """The same with what pictures call both sides."""
-    metadata = {**result.metadata, "name_a": name, "name_b": f"step {step}", "step": step}
-    return Comparison({key: result[key] for key in result}, result.n_samples, metadata)
+def _out_of_order(step: int, last: int) -> Note:
+    """What to say of a step that does not come after the one before it."""
+    return Note(
+        "steps",
+        f"step {step} was measured after step {last}. A trajectory is in the order of its steps "
+        "and keeps the last measurement of each; where a run goes on from an earlier step, "
+        "probe.rewind forgets the later ones first.",
+    )

@@ -10,9 +10,11 @@ from torch import nn
 
 from hooksim.errors import ConfigError
 from hooksim.loading import load_model
+from hooksim.loading.wording import listed
 from hooksim.recording import Recording
+from hooksim.spelling import did_you_mean
 
-__all__ = ["PREVIOUS", "Reference", "name_references", "record_reference"]
+__all__ = ["PREVIOUS", "Reference", "name_references", "record_reference", "titled"]
 
 PREVIOUS = "previous"
 """The reference that is the measurement before."""
@@ -20,8 +22,10 @@ PREVIOUS = "previous"
 Reference: TypeAlias = nn.Module | Recording | str | os.PathLike[str]
 """One of the things that a probe may compare with."""
 
+_ONLY = "reference"  # what a single one is called
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _KINDS = "a torch.nn.Module, a hooksim.Recording, a folder, 'previous'"
+_FOLDERS = "the folder of a recording, or of a checkpoint in the Hugging Face format"
 
 
 def name_references(reference: Any) -> dict[str, Reference]:
@@ -43,7 +47,7 @@ def name_references(reference: Any) -> dict[str, Reference]:
     """
     if not isinstance(reference, Mapping):
         _check(reference, "reference", f"{_KINDS}, or a mapping of names to these")
-        return {PREVIOUS if _is_previous(reference) else "reference": reference}
+        return {PREVIOUS if _is_previous(reference) else _ONLY: reference}
     if not reference:
         raise ConfigError("reference: the mapping is empty. Name at least one reference.")
     for name, each in reference.items():
@@ -52,8 +56,24 @@ def name_references(reference: Any) -> dict[str, Reference]:
                 f"reference: {name!r} cannot be the name of a folder and of a curve. Use letters, "
                 "digits, '_', '-' and '.', beginning with a letter or a digit."
             )
-        _check(each, f"reference {name!r}", _KINDS)
+        _check(each, titled(name), _KINDS)
     return dict(reference)
+
+
+def titled(name: str) -> str:
+    """Name a reference in a message.
+
+    Args:
+        name: The reference's.
+
+    Returns:
+        `reference` and its name, where it was given one.
+
+    Example:
+        >>> titled("initial"), titled("reference")
+        ("reference 'initial'", 'reference')
+    """
+    return "reference" if name == _ONLY else f"reference {name!r}"
 
 
 def _check(reference: Any, where: str, expected: str) -> None:
@@ -89,9 +109,11 @@ def record_reference(
         return record(reference)
     folder = Path(reference).expanduser()
     if not folder.is_dir():
+        close = did_you_mean(str(reference), [PREVIOUS]) or "."
         raise ConfigError(
-            f"reference {name!r}: there is no folder '{folder}'. Expected that of a recording, or "
-            "of a checkpoint in the Hugging Face format."
+            f"{titled(name)}: there is no folder '{folder}'{close} "
+            f"Expected {_FOLDERS}; '{PREVIOUS}' for the measurement before; or a model, which "
+            "stands for its weights as they are now."
         )
     if not (folder / "config.json").is_file():
         return _load_recording(name, folder)
@@ -105,7 +127,9 @@ def _load_recording(name: str, folder: Path) -> Recording:
     try:
         return Recording.load(folder)
     except ConfigError as error:
+        inside = sorted(found.parent.name for found in folder.glob("*/config.json"))
+        hint = f" Its subfolders {listed(inside)} have one." if inside else ""
         raise ConfigError(
-            f"reference {name!r}: '{folder}' holds neither a recording nor a checkpoint in the "
-            "Hugging Face format, which would have a config.json."
+            f"{titled(name)}: '{folder}' holds neither a recording nor a checkpoint in the "
+            f"Hugging Face format, which would have a config.json.{hint}"
         ) from error

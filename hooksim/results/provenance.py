@@ -12,14 +12,17 @@ __all__ = ["provenance"]
 
 # Which heading an entry of the metadata stands under; what is not named here stands under the last.
 _HEADINGS = {
-    "Models": ("name_a", "model_a", "name_b", "model_b", "recordings", "rows", "device"),
+    "Models": (
+        "name_a", "model_a", "name_b", "model_b", "recordings", "rows", "device", "reference",
+        "reference_step", "reference_side", "checkpoints", "skipped",
+    ),
     "Data": ("n_samples", "n_rows", "unit", "matched_by", "max_samples"),
     "Blocks": ("blocks", "block_size"),
     "Measures": ("measures", "pairs"),
     "Versions": ("versions",),
     "Configuration": ("config",),
     "Run": ("seconds", "notes"),
-}
+}  # fmt: skip
 # Said elsewhere on the page.
 _ELSEWHERE = {"layers_a", "layers_b", "diagnostics", "warnings"}
 _MOST_ITEMS = 12

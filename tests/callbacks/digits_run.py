@@ -83,6 +83,27 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def watched(folder: Path, every: Any = "eval", *, seed: int = 0, **options: Any):
+    """A Trainer with the callback, attached; some options are those of the Trainer."""
+    of_callback = {key: options.pop(key) for key in ("pictures",) if key in options}
+    of_probe = {
+        key: options.pop(key) for key in ("reference", "measures", "loader") if key in options
+    }
+    others = options.pop("callbacks", [])
+    model = Classifier(seed)
+    if of_probe.get("reference") == "both":
+        of_probe["reference"] = {"initial": model, "last": "previous"}
+    trainer = make_trainer(folder, model, **options)
+    for each in others:
+        trainer.add_callback(each)
+    callback = SimilarityCallback(probe(model, **of_probe), every, **of_callback)
+    return trainer, callback.attach(trainer)
+
+
+def steps(folder: Path) -> list[int]:
+    return [line["step"] for line in history(folder)]
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     made = Classifier()

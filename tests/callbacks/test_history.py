@@ -6,7 +6,7 @@ from hooksim.errors import HooksimError
 
 @pytest.fixture
 def history(tmp_path) -> History:
-    made = History(tmp_path / "run" / "history.jsonl")
+    made = History(tmp_path / "run")
     for step in (5, 10, 15):
         made.append({"step": step, "scalars": {"a": step / 10}})
     return made
@@ -14,7 +14,7 @@ def history(tmp_path) -> History:
 
 def steps(history: History) -> list[int]:
     """What a reader finds in the file, which is what the writer thinks is there."""
-    read = History(history.path).lines
+    read = History(history.path.parent).lines
     assert read == history.lines
     return [line["step"] for line in read]
 
@@ -22,7 +22,7 @@ def steps(history: History) -> list[int]:
 def test_lines_are_appended(history):
     assert steps(history) == [5, 10, 15]
     assert history.last_step == 15
-    assert History(history.path.parent / "none").last_step is None
+    assert History(history.path / "none").last_step is None
 
 
 def test_a_run_goes_on_from_a_step(history):
@@ -48,7 +48,7 @@ def test_a_new_run_begins_anew(history):
 def test_a_last_line_without_its_end_does_not_count(history):
     with history.path.open("a") as file:
         file.write('{"step": 20, "scal')
-    read = History(history.path)
+    read = History(history.path.parent)
     assert [line["step"] for line in read.lines] == [5, 10, 15]
     read.resume(15)
     assert steps(read) == [5, 10, 15]
@@ -61,7 +61,7 @@ def test_any_other_damage_is_an_error(text, history):
     with pytest.raises(
         HooksimError, match=r"line 2 is no measurement of a run\. Move the file away"
     ):
-        History(history.path)
+        History(history.path.parent)
 
 
 def test_a_line_may_hold_what_other_texts_end_lines_with(history):

@@ -1,10 +1,5 @@
 """The callback in real runs of transformers' Trainer."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,19 +8,18 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import TrainerCallback
 
-import hooksim
 from hooksim.callbacks.huggingface import SimilarityCallback
-from hooksim.errors import ConfigError, LayerNotFoundError
 from hooksim.recording import Recording
 from hooksim.results import Comparison
 from tests.callbacks.digits_run import (
     STEPS,
     Classifier,
-    Stop,
     history,
     make_trainer,
     probe,
     samples,
+    steps,
+    watched,
 )
 
 CKA = "hooksim_reference_cka_diagonal_mean"
@@ -33,24 +27,6 @@ SEEN = list(range(3, STEPS + 1, 3))
 
 # torch's own loader asks for an accelerator that is not there.
 pytestmark = pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
-
-
-def watched(folder: Path, every: Any = "eval", *, seed: int = 0, **options: Any):
-    """A Trainer with the callback, attached; some options are those of the Trainer."""
-    of_callback = {key: options.pop(key) for key in ("pictures",) if key in options}
-    of_probe = {
-        key: options.pop(key) for key in ("reference", "measures", "loader") if key in options
-    }
-    model = Classifier(seed)
-    if of_probe.get("reference") == "both":
-        of_probe["reference"] = {"initial": model, "last": "previous"}
-    trainer = make_trainer(folder, model, **options)
-    callback = SimilarityCallback(probe(model, **of_probe), every, **of_callback)
-    return trainer, callback.attach(trainer)
-
-
-def steps(folder: Path) -> list[int]:
-    return [line["step"] for line in history(folder)]
 
 
 class TestTheTraining:
@@ -91,7 +67,7 @@ class TestTheTraining:
 
 class TestFiles:
     @pytest.mark.parametrize(
-        ("every", "expected"), [("eval", SEEN), ("save", [12, 24]), (7, [7, 14, 21])]
+        ("every", "expected"), [("eval", SEEN), ("save", [12, 24]), (7, [7, 14, 21, 24])]
     )
     def test_a_line_and_a_result_for_each_measurement(self, every, expected, tmp_path):
         trainer, callback = watched(tmp_path, every)
@@ -120,13 +96,39 @@ class TestFiles:
         probed = probe(Classifier())
         assert torch.equal(initial["first"], probed.references["reference"]["first"])
 
-    def test_without_attach_files_only(self, tmp_path):
+    def test_without_attach_files_only_which_is_said_once(self, tmp_path, monkeypatch):
+        said: list[str] = []
+        monkeypatch.setattr(f"{SimilarityCallback.__module__}._log.warning", said.append)
         model = Classifier()
         trainer = make_trainer(tmp_path, model)
         trainer.add_callback(SimilarityCallback(probe(model), 12))
         trainer.train()
+        [line] = said
+        assert line.startswith("SimilarityCallback: it is not attached, so results go to '")
+        assert line.endswith("Call callback.attach(trainer) before trainer.train() for these.")
         assert steps(tmp_path) == [12, 24]
         assert not any("hooksim" in key for line in trainer.state.log_history for key in line)
+
+    def test_the_last_step_is_measured_where_the_training_is_stopped(self, tmp_path):
+        class Stopping(TrainerCallback):
+            def __init__(self, event: str) -> None:
+                self.event = event
+
+            def on_step_end(self, args, state, control, **kwargs):
+                control.should_training_stop |= self.event == "step" and state.global_step == 8
+
+            def on_evaluate(self, args, state, control, **kwargs):
+                control.should_training_stop |= self.event == "eval" and state.global_step == 9
+
+        for event, last in (("step", 8), ("eval", 9)):
+            trainer, _ = watched(tmp_path / event, 7, callbacks=[Stopping(event)])
+            trainer.train()
+            assert steps(tmp_path / event) == [7, last]
+
+    def test_more_steps_than_there_are(self, tmp_path):
+        trainer, _ = watched(tmp_path, 1000, max_steps=3)
+        trainer.train()
+        assert steps(tmp_path) == [3]
 
     def test_pictures_only_where_they_are_asked_for(self, tmp_path):
         for pictures in (False, True):
@@ -150,6 +152,7 @@ class TestFiles:
         trainer, callback = watched(tmp_path, 12)
         state = SimpleNamespace(is_world_process_zero=False, global_step=0, epoch=0.0)
         callback.on_train_begin(trainer.args, state, trainer.control, model=trainer.model)
+        callback.on_epoch_begin(trainer.args, state, trainer.control, model=trainer.model)
         state.global_step = 12
         callback.on_step_end(trainer.args, state, trainer.control, model=trainer.model)
         callback.on_save(trainer.args, state, trainer.control, model=trainer.model)
@@ -216,134 +219,3 @@ class TestTheLog:
         callback.attach(trainer)
         found = [each for each in trainer.callback_handler.callbacks if each is callback]
         assert len(found) == 1
-
-
-def interrupted(folder: Path, every: Any, at: int, **options: Any) -> None:
-    trainer, _ = watched(folder, every, **options)
-    trainer.add_callback(Stop(at))
-    with pytest.raises(RuntimeError, match="the run is stopped"):
-        trainer.train()
-
-
-class TestResume:
-    @pytest.mark.parametrize("every", ["eval", "save", 5])
-    def test_the_history_goes_on_without_gap_or_repeat(self, every, tmp_path):
-        whole, _ = watched(tmp_path / "whole", every, reference="both")
-        whole.train()
-        interrupted(tmp_path / "cut", every, 17, reference="both")
-        before = steps(tmp_path / "cut")
-        # Other weights: the reference must be that of the interrupted run, not of this model.
-        trainer, _ = watched(tmp_path / "cut", every, seed=9, reference="both")
-        trainer.train(resume_from_checkpoint=True)
-        assert history(tmp_path / "cut") == history(tmp_path / "whole")
-        assert max(before) in steps(tmp_path / "cut") or every == 5
-
-    def test_a_run_that_was_killed(self, tmp_path):
-        environment = os.environ | {"PYTHONPATH": str(Path(hooksim.__file__).parents[1])}
-        script = Path(__file__).with_name("digits_run.py")
-        ended = subprocess.run(
-            [sys.executable, str(script), str(tmp_path / "cut"), "17"],
-            env=environment, capture_output=True, check=False,
-        )  # fmt: skip
-        assert ended.returncode == -9, ended.stderr.decode()
-        assert steps(tmp_path / "cut") == [3, 6, 9, 12, 15]
-        with (tmp_path / "cut" / "hooksim" / "history.jsonl").open("a") as file:
-            file.write('{"step": 16, "ep')  # the end of the last line is missing
-        whole, _ = watched(tmp_path / "whole", reference="both")
-        whole.train()
-        trainer, _ = watched(tmp_path / "cut", seed=9, reference="both")
-        trainer.train(resume_from_checkpoint=True)
-        assert history(tmp_path / "cut") == history(tmp_path / "whole")
-
-    def test_results_of_later_steps_go(self, tmp_path):
-        interrupted(tmp_path, 5, 17)
-        assert (tmp_path / "hooksim" / "step-15").exists()
-        trainer, _ = watched(tmp_path, 12)
-        trainer.train(resume_from_checkpoint=True)
-        assert steps(tmp_path) == [5, 10, 24]
-        assert not (tmp_path / "hooksim" / "step-15").exists()
-
-    def test_killed_between_checkpoint_and_measurement_it_measures_at_once(self, tmp_path):
-        interrupted(tmp_path, 100, 17)  # which leaves a checkpoint, and no measurement
-        trainer, _ = watched(tmp_path, "save")
-        trainer.train(resume_from_checkpoint=True)
-        assert steps(tmp_path) == [12, 24]
-
-    def test_what_is_missing_is_said(self, tmp_path, caplog):
-        interrupted(tmp_path, 5, 17, reference="both")
-        shutil.rmtree(tmp_path / "hooksim" / "reference-initial")
-        shutil.rmtree(tmp_path / "hooksim" / "reference-last")
-        trainer, callback = watched(tmp_path, 5, reference="both")
-        told = callback._watch.begin(tmp_path, 12, writes=True)
-        assert len(told) == 2
-        assert (
-            "reference-initial' is missing, so the run goes on with what the probe was" in told[0]
-        )
-        assert "'last': the measurement of step 10 was not kept" in told[1]
-        trainer.train(resume_from_checkpoint=True)
-        assert steps(tmp_path) == [5, 10, 15, 20]
-
-
-class TestTrouble:
-    def test_a_model_that_diverges_is_trained_on(self, tmp_path):
-        trainer, _ = watched(tmp_path, 6, learning_rate=1e38, max_grad_norm=0.0)
-        trainer.train()
-        lines = history(tmp_path)
-        assert [line["step"] for line in lines] == [6, 12, 18, 24]
-        assert lines[-1]["scalars"] == {}
-        assert "hold NaN or infinity" in lines[-1]["error"]
-        assert trainer.state.global_step == STEPS
-
-    def test_a_probe_that_does_not_fit_ends_it_at_the_first_measurement(self, tmp_path):
-        model = Classifier()
-        callback = SimilarityCallback(probe(model, layers_b="third"), 3)
-        trainer = make_trainer(tmp_path, model)
-        callback.attach(trainer)
-        with pytest.raises(LayerNotFoundError, match="third"):
-            trainer.train()
-        assert trainer.state.global_step == 3
-
-    @pytest.mark.parametrize("every", ["epoch", 0, -3, 1.5, True, None])
-    def test_every(self, every):
-        with pytest.raises(ConfigError, match="every: expected 'eval', 'save' or a number of"):
-            SimilarityCallback(probe(Classifier()), every)
-
-    def test_the_probe(self):
-        with pytest.raises(ConfigError, match=r"probe: expected a hooksim\.Probe, got Classifier"):
-            SimilarityCallback(Classifier())
-
-    def test_a_second_callback_is_refused(self, tmp_path):
-        trainer, _ = watched(tmp_path, 12)
-        trainer.add_callback(SimilarityCallback(probe(Classifier()), 6))
-        with pytest.raises(ConfigError, match=r"another one of this Trainer .* several references"):
-            trainer.train()
-
-    @pytest.mark.parametrize("every", ["eval", "save"])
-    def test_what_never_comes_is_refused_or_warned_of(self, every, tmp_path, monkeypatch):
-        options = {f"{every}_strategy": "no", "max_steps": 3}
-        trainer, _ = watched(tmp_path, every, **options)
-        with pytest.raises(ConfigError, match=rf"every='{every}' .* {every}_strategy='no'"):
-            trainer.train()
-        trainer, _ = watched(tmp_path, every, **options)
-        trainer.add_callback(Stop(99))  # which might ask for one
-        said: list[str] = []
-        monkeypatch.setattr(f"{SimilarityCallback.__module__}._log.warning", said.append)
-        trainer.train()
-        assert [text.startswith("hooksim: nothing was measured") for text in said] == [True]
-
-    def test_the_recording_is_kept_before_we_hear_of_the_checkpoint(self, tmp_path):
-        class Killed(TrainerCallback):
-            def on_save(self, *args, **kwargs):
-                raise RuntimeError("the run is stopped")
-
-        model = Classifier()
-        trainer = make_trainer(tmp_path, model)
-        trainer.add_callback(Killed())
-        SimilarityCallback(probe(model, reference="previous")).attach(trainer)
-        with pytest.raises(RuntimeError, match="the run is stopped"):
-            trainer.train()
-        model = Classifier()
-        trainer = make_trainer(tmp_path, model)
-        SimilarityCallback(probe(model, reference="previous")).attach(trainer)
-        trainer.train(resume_from_checkpoint=True)
-        assert all(line["scalars"] for line in history(tmp_path)[1:])

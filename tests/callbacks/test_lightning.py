@@ -126,7 +126,7 @@ def test_a_run_ends_with_the_same_bits(every, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("every", "expected"), [("eval", SEEN), ("save", [12, 24]), (7, [7, 14, 21])]
+    ("every", "expected"), [("eval", SEEN), ("save", [12, 24]), (7, [7, 14, 21, 24])]
 )
 def test_a_line_and_a_result_for_each_measurement(every, expected, tmp_path):
     fitted(tmp_path, every=every)
@@ -159,6 +159,8 @@ def test_the_curves_and_pictures_are_in_tensorboards_file(tmp_path):
     assert [point.step for point in points] == [12, 24]
     assert [point.value for point in points] == pytest.approx(expected, rel=1e-6)
     assert [image.step for image in events.Images("hooksim/reference")] == [12, 24]
+    for name in ("hooksim_seconds", "hooksim_share_of_time"):
+        assert [point.step for point in events.Scalars(name)] == [STEPS]
     assert CKA in (tmp_path / "files" / "metrics.csv").read_text().splitlines()[0]
 
 
@@ -201,7 +203,10 @@ def test_the_history_goes_on_without_gap_or_repeat(every, tmp_path):
 def test_a_checkpoint_brings_the_history_along(tmp_path):
     interrupted(tmp_path / "cut", 18, every=4)
     checkpoint = tmp_path / "cut" / "kept" / "step=12.ckpt"
-    with pytest.warns(UserWarning, match="reference-reference' is missing"):
+    with (
+        pytest.warns(UserWarning, match="^reference: .*reference-reference' is missing"),
+        pytest.warns(UserWarning, match="has no result of step 4, 8, 12, so probe.trajectory"),
+    ):
         fitted(tmp_path / "moved", every=4, ckpt_path=checkpoint)
     assert steps(tmp_path / "moved") == SEEN
     state = torch.load(checkpoint, weights_only=True)["callbacks"]
@@ -238,7 +243,8 @@ def test_the_share_of_time_is_in_the_log(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         fitted(tmp_path, every=12)
     assert any(
-        text.startswith("hooksim: 2 measurements took ") and text.endswith("% of the run's time")
+        text.startswith("hooksim: 2 measurements took ")
+        and "% of the run's time; `hooksim report" in text
         for text in caplog.messages
     )
 

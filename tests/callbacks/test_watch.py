@@ -1,9 +1,11 @@
 import pytest
+import torch
 
 from hooksim import callbacks
 from hooksim.callbacks.history import History
 from hooksim.callbacks.watch import Watch
 from tests.callbacks.digits_run import Classifier, probe
+from tests.callbacks.two_processes import say_what_is_overdue
 
 
 def measured(watch: Watch, steps: list[int], event="step") -> list[int]:
@@ -56,18 +58,25 @@ def test_each_callback_loads_when_it_is_asked_for():
         _ = callbacks.keras
 
 
-def test_what_is_overdue_is_so_on_every_process(watch, tmp_path, monkeypatch):
+def test_what_was_not_measured_before_a_checkpoint_is_overdue(watch, tmp_path):
     watch.every = "save"
     for step, expected in ((0, False), (12, True)):
         watch.begin(tmp_path, step, writes=False)
         assert watch.overdue == expected
-    History(tmp_path / "hooksim" / "history.jsonl").append({"step": 12})
+    History(tmp_path / "hooksim").append({"step": 12})
     watch.begin(tmp_path, 12, writes=False)
     assert not watch.overdue
-    # Where processes can talk the one that writes is asked, since files may not be shared.
-    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
-    monkeypatch.setattr(
-        "torch.distributed.broadcast_object_list", lambda told, src: told.__setitem__(src, True)
-    )
-    watch.begin(tmp_path, 12, writes=False)
-    assert watch.overdue
+
+
+def test_the_last_step_is_measured_too(watch):
+    assert watch.due("step", 3, last=True)
+    assert not watch.due("eval", 3, last=True)
+    watch.measure(None, 3, None)
+    assert not watch.due("step", 3, last=True)
+    watch.every = "save"
+    assert not watch.due("step", 4, last=True)
+
+
+def test_the_one_that_writes_is_asked_where_files_are_not_shared(tmp_path):
+    torch.multiprocessing.spawn(say_what_is_overdue, (str(tmp_path),), nprocs=2)
+    assert [(tmp_path / f"said-{rank}").read_text() for rank in range(2)] == ["True", "True"]

@@ -1,7 +1,9 @@
 """The demo, with a training of a few steps; the whole of it runs where a test is marked slow."""
 
 import json
+import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def test_what_it_leaves(demo):
     assert [path.name for path in results] == ["seed-0-vs-seed-1", "early-vs-late", "training"]
     for seed in (0, 1):
         steps = sorted(path.name for path in (out / f"seed-{seed}").iterdir())
-        assert steps == ["checkpoint-1", "checkpoint-3"]
+        assert steps == ["checkpoint-1", "checkpoint-3", *([] if seed else ["hooksim"])]
     for path in results[:2]:
         assert (path / "cka.png").read_bytes().startswith(b"\x89PNG")
         result = Comparison.load(path)
@@ -32,14 +34,19 @@ def test_what_it_leaves(demo):
         assert result["cka"].layers_a == [f"vit.layers.{index}" for index in range(4)]
 
 
-def test_the_training_was_watched_from_its_beginning(demo):
+def test_the_callback_watched_the_training_and_changed_nothing(demo):
     out, [*_, path] = demo
     trajectory = Trajectory.load(path)
-    assert trajectory.steps == [0, 1, 3]
+    assert trajectory.steps == [1, 3]
+    assert trajectory.metadata["reference_side"]["name"] == "initial"
     drift = trajectory.drift("cka").values
+    # The warm-up begins with a step of length 0.
     assert torch.allclose(drift[0], torch.ones(4, dtype=torch.float64))
-    assert (drift[2] < 1).all()
+    assert ((drift[1] > 0.5) & (drift[1] < 1)).all()
     assert (path / "report.html").is_file()
+    history = (out / "seed-0" / "hooksim" / "history.jsonl").read_text().splitlines()
+    for line, values in zip(map(json.loads, history), drift, strict=True):
+        assert line["scalars"]["initial_cka_diagonal_mean"] == pytest.approx(values.mean().item())
     last = load_model(out / "seed-0" / "checkpoint-3").model
     train_digits(out.parent / "unwatched", seed=0, checkpoints=(1, 3))
     unwatched = load_model(out.parent / "unwatched" / "checkpoint-3").model
@@ -54,7 +61,7 @@ def test_early_is_compared_with_late(demo):
     diagonal = Comparison.load(early_vs_late)["cka"].values.diagonal()
     metadata = Comparison.load(early_vs_late).metadata
     assert (metadata["name_a"], metadata["name_b"]) == ("checkpoint-1", "checkpoint-3")
-    assert (diagonal > 0.9).all()
+    assert (diagonal > 0.5).all()
     assert (diagonal < 1).all()
 
 
@@ -73,12 +80,12 @@ def test_it_replaces_its_own_and_leaves_the_rest(demo, monkeypatch):
 
 
 def test_seeds_differ_and_the_random_state_is_left_alone(tmp_path):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
     train_digits(tmp_path / "a", seed=0, checkpoints=[1])
     train_digits(tmp_path / "b", seed=1, checkpoints=[1])
-    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.array_equal(np.random.get_state()[1], states[2])
     a, b = (load_model(tmp_path / name / "checkpoint-1").model for name in "ab")
     assert not torch.equal(a.vit.layers[0].mlp.fc1.weight, b.vit.layers[0].mlp.fc1.weight)
 
@@ -116,6 +123,27 @@ def test_without_scikit_learn(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("hooksim.cli.training.read_digits", missing)
     assert main(["demo", "--out", str(tmp_path / "out")]) == 1
     assert "pip install 'hooksim[demo]'" in capsys.readouterr().err
+
+
+def test_without_accelerate(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hooksim.cli.training.find_spec", {}.get)
+    assert main(["demo", "--out", str(tmp_path / "out")]) == 1
+    out, error = capsys.readouterr()
+    assert out == ""
+    line = (
+        "transformers' Trainer needs accelerate, which is not installed: pip install 'hooksim[dem"
+    )
+    assert line in error.splitlines()[-1]
+
+
+def test_nothing_but_the_folders_goes_to_stdout(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hooksim.cli.training.CHECKPOINTS", (1, 2))
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    out, error = capsys.readouterr()
+    names = ("seed-0-vs-seed-1", "early-vs-late", "training")
+    assert out.splitlines() == [str(tmp_path / name) for name in names]
+    assert error.splitlines()[-4:-1] == [f"page: {tmp_path / name}/report.html" for name in names]
+    assert "% of the run's time; `hooksim report" in error
 
 
 @pytest.mark.slow

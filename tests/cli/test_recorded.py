@@ -121,3 +121,23 @@ def test_recordings_of_other_lengths_are_cut_alike(recorded, capsys):
     assert main(["layers", "recorded.yaml", "--set=max_samples=15"]) == 0
     assert main(["compare", "recorded.yaml", "--set=max_samples=15", "--dry-run"]) == 0
     assert "15 samples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("max_samples=null", "recording A holds 40 samples, but 45 are read. Both sides must be of the same samples in the same order; max_samples=40 compares only the first of them.\n"),  # noqa: E501
+        ("max_samples=30", ""),
+        ("max_samples=44", "recording A holds 40 samples, but 44 are read. "),
+        ("data.path=few.npz", "recording A holds 40 samples, but 30 are read. "),
+    ],
+)  # fmt: skip
+def test_a_dry_run_sees_a_recording_of_another_length(recorded, capsys, change, line):
+    points = np.load("points.npz")["points"]
+    np.savez("points.npz", points=np.concatenate([points, points[:5]]))
+    np.savez("few.npz", points=points[:30])
+    side = "--set=model_a={kind: recording, path: recorded}"
+    words = ["compare", "c.yaml", side, f"--set={change}", "--set=measures=cka"]
+    assert main([*words, "--dry-run"]) == (1 if line else 0)
+    assert capsys.readouterr().err.startswith(f"AlignmentError: {line}" if line else "")
+    assert main(words) == (1 if line else 0)  # as the run itself says

@@ -5,8 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from hooksim.callbacks.watch import Watch
 from hooksim.cli.main import main
+from hooksim.probe import Probe
 from hooksim.report import GENERATOR
 from tests.report.pages import comparison
 
@@ -67,15 +71,81 @@ def test_a_foreign_file_in_the_result_is_refused(result, capsys):
         (["result", "--out", "result"], "--out: 'result' is a folder; a file is needed\n"),
         (["result", "--out", "result/cka.csv/x.html"], "--out: 'result/cka.csv/x.html' cannot be "),
         (["nowhere"], "'nowhere' does not exist. Expected the folder of a saved result.\n"),
-        (["."], "is not a result of hooksim"),
+        (["empty"], "'empty' is not a result of hooksim"),
+        (["result", "--reference", "x"], "--reference: 'result' is no watched run, which has se"),
     ],
 )
 def test_one_line_for_what_is_wrong(result, capsys, words, line):
+    Path("empty").mkdir()
     assert main(["report", *words]) == 2
     out, error = capsys.readouterr()
     assert out == ""
     assert line in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """What a callback leaves: two steps, compared with two references."""
+    monkeypatch.chdir(tmp_path)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5))
+    reference = {"initial": model, "last": "previous"}
+    watch = Watch(Probe([torch.randn(48, 6)], reference=reference), 1, pictures=False)
+    watch.begin("out", 0, writes=True)
+    for step in (5, 10):
+        watch.measure(model, step, None)
+    return "out/hooksim"
+
+
+def test_each_reference_of_a_watched_run_has_its_page(run, capsys):
+    for _ in range(2):
+        assert main(["report", run]) == 0
+        out, error = capsys.readouterr()
+        assert out.splitlines() == [f"{run}/report-initial.html", f"{run}/report-last.html"]
+        assert error == ""
+    assert all(is_page(page) for page in out.splitlines())
+
+
+def test_one_reference_of_it(run, capsys):
+    assert main(["report", run, "--reference", "last"]) == 0
+    assert capsys.readouterr().out == f"{run}/report-last.html\n"
+    assert main(["report", run, "--reference", "initial", "--out", "x.html"]) == 0
+    assert is_page("x.html")
+    assert not Path(run, "report-initial.html").exists()
+
+
+def test_the_page_of_a_run_with_one_reference(run, capsys):
+    for step in (5, 10):
+        shutil.rmtree(f"{run}/step-{step}/last", ignore_errors=True)
+    for words in ([], ["--reference", "initial"]):
+        assert main(["report", run, *words]) == 0
+        assert capsys.readouterr().out == f"{run}/report.html\n"
+
+
+def test_the_results_of_a_step_or_of_any_folder(run, capsys):
+    Path(f"{run}/step-10/last/report.html").unlink()
+    assert main(["report", f"{run}/step-10"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out == [f"{run}/step-10/{name}/report.html" for name in ("initial", "last")]
+    assert is_page(out[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["out/hooksim", "--out", "x.html"], "--out: names one page, and 'out/hooksim' makes 2: "),
+        (["out/hooksim", "--reference", "lst"], "there is no 'lst'. Close names: 'last'"),
+        (["out"], "'out' is not the folder of a watched run"),
+        (["out"], "It is 'out/hooksim'.\n"),
+    ],
+)
+def test_one_line_for_what_is_wrong_with_a_run(run, capsys, words, line):
+    assert main(["report", *words]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert line in error
+    assert error.count("\n") == 1
+    assert not list(Path(run).glob("*.html"))
 
 
 def test_comparing_says_where_the_page_is(folder, capsys):

@@ -96,8 +96,11 @@ class TestReferences:
     def test_the_previous_one_can_be_forgotten(self):
         probe = Probe(batches(), reference="previous")
         probe.measure(stack(), 0)
-        probe.forget_previous()
+        probe.rewind(-1)
+        assert probe.history == []
         assert probe.measure(stack(), 1) is None
+        probe.rewind(1)
+        assert probe.measure(stack(), 2) is not None
 
 
 class TestNoSecondModel:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 import hooksim
@@ -68,6 +69,21 @@ class TestValues:
         expected = probe.measure(model, 0)
         assert_same(probe.measure(in_bfloat16(model), 1), expected)
 
+    def test_the_whole_forward_runs_where_it_is_asked_for(self):
+        class Last(nn.Module):
+            ended = 0
+
+            def forward(self, x):
+                self.ended += 1
+                return x
+
+        model = nn.Sequential(stack(), Last())
+        expected = Probe(batches(), reference=stack(), layers_b="0.0").measure(model, 1)
+        assert model[1].ended == 1
+        probe = Probe(batches(), reference=stack(), layers_b="0.0", stop_early=False)
+        assert_same(probe.measure(model, 1), expected)
+        assert model[1].ended == 1 + 3
+
     def test_a_compiled_model_is_looked_through(self):
         model = moved(stack())
         probe = Probe(batches(), reference=stack())
@@ -99,6 +115,70 @@ class TestHistory:
         result = probe.measure(model, 1)
         assert result["cka"].values.diagonal().isnan().tolist() == [False, True]
         assert probe.history[0][1]["reference_cka_diagonal_mean"] == pytest.approx(1)
+
+    @pytest.mark.parametrize("step", [3, 5])
+    def test_a_step_that_does_not_come_after_the_last_is_remarked(self, step):
+        probe = Probe(batches(), reference=stack())
+        assert probe.measure(stack(), 5).metadata["warnings"] == []
+        result = probe.measure(stack(1), step)
+        [warning] = result.metadata["warnings"]
+        assert warning["code"] == "steps"
+        assert warning["text"].startswith(f"step {step} was measured after step 5. A trajectory")
+        assert "probe.rewind forgets the later ones" in warning["text"]
+        assert [each for each, _ in probe.history] == [5, step]
+        assert probe.trajectory().steps == sorted({5, step})
+        assert_same(probe.trajectory().at(step), result)
+
+    def test_a_run_that_goes_on_from_an_earlier_step(self):
+        probe = Probe(batches(), reference=stack())
+        for each in (0, 5, 10):
+            probe.measure(stack(), each)
+        probe.rewind(5)
+        assert [each for each, _ in probe.history] == [0, 5]
+        assert len(probe.seconds) == 2
+        assert probe.measure(stack(), 8).metadata["warnings"] == []
+
+    def test_what_a_probe_is_can_be_read(self):
+        probe = Probe(batches(), reference={"initial": stack(), "last": "previous"}, measures="cka")
+        lines = repr(probe).splitlines()
+        assert lines[0] == "Probe: CKA (linear, debiased); 0 measured; compares with"
+        assert lines[1].startswith("  initial: Recording of Sequential: ")
+        assert lines[2] == "  last: the measurement before"
+        probe.measure(stack(), 7)
+        assert "; 1 measured, the last of step 7; compares with" in repr(probe)
+
+
+class TestTrajectory:
+    def test_the_comparisons_over_the_steps(self):
+        model = stack()
+        probe = Probe(batches(), reference={"initial": model, "last": "previous"})
+        results = [probe.measure(moved(model), step) for step in (0, 4, 8)]
+        initial, last = probe.trajectory("initial"), probe.trajectory("last")
+        assert (initial.steps, last.steps) == ([0, 4, 8], [4, 8])
+        for step, result in zip((0, 4, 8), results, strict=True):
+            assert_same(initial.at(step), result["initial"])
+        assert_same(last.at(8), results[2]["last"])
+
+    @pytest.mark.parametrize("name", ["first", "last", "all"])
+    def test_a_reference_may_be_called_as_a_step_is(self, name):
+        probe = Probe(batches(), reference={name: stack()})
+        for step in (1, 2):
+            probe.measure(moved(stack()), step)
+        trajectory = probe.trajectory()
+        assert not trajectory.all_pairs
+        assert trajectory.metadata["reference_step"] is None
+        assert trajectory.metadata["reference"] == f"reference '{name}'"
+        assert trajectory.metadata["reference_side"]["name"] == name
+
+    def test_what_is_missing_is_said(self):
+        probe = Probe(batches(), reference={"initial": stack(), "last": "previous"})
+        with pytest.raises(ConfigError, match="there are several: 'initial', 'last'"):
+            probe.trajectory()
+        with pytest.raises(ConfigError, match=r"there is no 'inital'\. Close names: 'initial'"):
+            probe.trajectory("inital")
+        probe.measure(stack(), 1)
+        with pytest.raises(ConfigError, match="nothing was compared with 'last' yet"):
+            probe.trajectory("last")
 
 
 class TestRefusals:
@@ -134,7 +214,6 @@ class TestRefusals:
         [
             ({"measure": "cka"}, "no option 'measure'. Close names: 'measures'"),
             ({"loader": []}, "The options are those of hooksim.compare."),
-            ({"stop_early": False}, "stop_early=False is not available"),
             ({"pairs": "some"}, "pairs: expected 'all' or 'same_name'"),
         ],
     )

@@ -56,6 +56,7 @@ def test_a_recording_is_taken_as_it_is_or_from_its_folder(tmp_path):
     ("folder", "words"),
     [
         ("nowhere", "there is no folder"),
+        ("nowhere", "a checkpoint in the Hugging Face format; 'previous' for the measurement"),
         ("", "holds neither a recording nor a checkpoint in the Hugging Face format"),
     ],
 )
@@ -63,3 +64,17 @@ def test_a_folder_of_something_else_is_refused(folder, words, tmp_path):
     with pytest.raises(ConfigError, match=r"^reference 'initial': ") as error:
         record_reference("initial", tmp_path / folder, rows)
     assert words in str(error.value)
+
+
+def test_a_word_that_was_meant_is_proposed():
+    with pytest.raises(ConfigError) as error:
+        record_reference("reference", "previos", rows)
+    words = "reference: there is no folder 'previos', did you mean 'previous'? Expected the folder"
+    assert str(error.value).startswith(words)
+
+
+def test_checkpoints_inside_a_folder_are_named(tmp_path):
+    (tmp_path / "checkpoint-10").mkdir()
+    (tmp_path / "checkpoint-10" / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="Its subfolders 'checkpoint-10' have one"):
+        record_reference("initial", tmp_path, rows)
