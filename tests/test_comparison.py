@@ -178,6 +178,24 @@ class TestWhoIsCompared:
         result = compare(model, model, loader)
         assert result["cka"].values.abs().max() < 0.9
 
+    @pytest.mark.parametrize("layers_b", [None, "2"])
+    def test_one_module_on_pairs_of_one_input_runs_once(self, layers_b):
+        model, calls = mlp(), []
+        model.register_forward_hook(lambda *_: calls.append(1))
+        pairs = [
+            hooksim.PairedBatch(x, x, [f"{i}:{j}" for j in range(20)])
+            for i, x in enumerate(samples(60).split(20))
+        ]
+        options = {"layers_b": layers_b, "stop_early": False}
+        result = compare(model, model, pairs, **options)
+        assert len(calls) == 3
+        expected = compare(model, model, samples(60).split(20), **options)
+        assert torch.equal(result["cka"].values, expected["cka"].values)
+        pairs[2] = hooksim.PairedBatch(pairs[2].a, 2 * pairs[2].a)
+        with pytest.raises(hooksim.ConfigError, match=r"loader: a PairedBatch .* runs once on it"):
+            compare(model, model, pairs, **options)
+        assert compare(model, mlp(), pairs, **options).n_samples == 60
+
     def test_same_name_is_the_diagonal_of_all(self):
         a, b, loader = mlp(0), mlp(1), samples(80).split(20)
         every = compare(a, b, loader, layers_a=["0", "2", "4"], layers_b=["4", "2"])

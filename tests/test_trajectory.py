@@ -1,45 +1,22 @@
 """The checkpoints of a run, from outside: what `compare` gives for each pair, in one pass."""
 
 import itertools
-import logging
 
 import pytest
 import torch
-from torch import nn
 
 import hooksim
-from hooksim.results import Trajectory
 from hooksim.trajectory import compare_checkpoints
-
-STEPS = [0, 10, 30]
-N_SAMPLES = 230
-KEYS = ["cka", "information_imbalance_a_to_b", "information_imbalance_b_to_a"]
-
-
-def batches(size: int = 32) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    return list(torch.randn(N_SAMPLES, 6, generator=generator).split(size))
-
-
-def at_step(step: int) -> nn.Sequential:
-    """A model that moves away from its beginning, its last layer the most."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 9), nn.Tanh(), nn.Linear(9, 5))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for depth, layer in enumerate((model[0], model[2], model[4]), start=1):
-            layer.weight += 0.01 * depth * step * torch.randn_like(layer.weight)
-    return model
-
-
-def other_model() -> nn.Sequential:
-    torch.manual_seed(7)
-    return nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 4))
-
-
-def trajectory(load=at_step, steps=STEPS, loader=None, **options) -> Trajectory:
-    loader = batches() if loader is None else loader
-    return compare_checkpoints(load, steps, loader, progress=False, **options)
+from tests.trajectory.runs import (
+    KEYS,
+    N_SAMPLES,
+    STEPS,
+    Counting,
+    at_step,
+    batches,
+    other_model,
+    trajectory,
+)
 
 
 def assert_same(found: hooksim.Comparison, expected: hooksim.Comparison) -> None:
@@ -104,19 +81,6 @@ def test_a_step_has_the_metadata_of_its_comparison(reference):
     assert itself.metadata["matched_by"] == "one source"
 
 
-class Counting(nn.Module):
-    """Counts the samples that pass it."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-        self.seen = 0
-
-    def forward(self, x):
-        self.seen += len(x)
-        return self.inner(x)
-
-
 @pytest.mark.parametrize("block_size", [64, "batch", "all"])
 @pytest.mark.parametrize("reference", ["first", "last", "all", "one of them"])
 def test_each_sample_passes_each_checkpoint_exactly_once(reference, block_size):
@@ -163,6 +127,14 @@ def test_a_pair_of_one_input_serves_for_its_ids_and_runs_once(reference):
     assert {step: model.seen for step, model in models.items()} == dict.fromkeys(STEPS, N_SAMPLES)
 
 
+def test_a_loader_may_change_to_pairs_only_where_no_model_is_both():
+    first, *others = batches()
+    mixed = [hooksim.PairedBatch(first, first), *(hooksim.PairedBatch(x, 2 * x) for x in others)]
+    with pytest.raises(hooksim.ConfigError, match=r"loader: a PairedBatch .* another model as"):
+        trajectory(loader=mixed)
+    assert trajectory(loader=mixed, reference=other_model()).n_samples == N_SAMPLES
+
+
 def test_the_drift_is_that_of_equally_named_layers():
     result = trajectory()
     drift = result.drift("cka")
@@ -199,189 +171,3 @@ def test_checkpoints_may_gain_layers():
     pairs = trajectory(growing, reference="all")
     assert pairs.at(10, 0)["cka"].values.shape == (3, 2)
     assert pairs.drift("cka").layers == ["0", "2"]
-
-
-def failing(step):
-    if step in (0, 30):
-        raise OSError(f"no weights of {step}\nand more lines")
-    return at_step(step)
-
-
-def test_a_checkpoint_that_cannot_be_loaded_is_named():
-    with pytest.raises(hooksim.HooksimError) as raised:
-        trajectory(failing)
-    assert str(raised.value) == (
-        "checkpoints: '0' cannot be loaded: OSError: no weights of 0. skip_failed leaves such "
-        "checkpoints out."
-    )
-    assert isinstance(raised.value.__cause__, OSError)
-
-    def refuse(step):
-        raise hooksim.MissingWeightsError("no weights.")
-
-    message = r"checkpoints: '0' cannot be loaded: no weights\. skip"
-    with pytest.raises(hooksim.MissingWeightsError, match=message):
-        trajectory(refuse)
-
-
-def test_it_is_left_out_on_request_and_said(caplog):
-    with caplog.at_level(logging.WARNING, logger="hooksim"):
-        result = trajectory(failing, [0, 10, 20, 30], skip_failed=True)
-    assert result.steps == [10, 20]
-    assert result.metadata["reference_step"] == 10
-    codes = [(each["code"], each["text"]) for each in result.metadata["warnings"]]
-    assert codes == [
-        ("skipped_checkpoint", "checkpoints: '0' cannot be loaded: OSError: no weights of 0; it is left out."),  # noqa: E501
-        ("skipped_checkpoint", "checkpoints: '30' cannot be loaded: OSError: no weights of 30; it is left out."),  # noqa: E501
-    ]  # fmt: skip
-    assert [record.getMessage() for record in caplog.records] == [text for _, text in codes]
-    assert "warning (skipped_checkpoint): " in str(result)
-    assert [each["code"] for each in result.at(20).metadata["warnings"]] == [codes[0][0]] * 2
-
-
-def test_too_few_that_can_be_loaded():
-    with pytest.raises(hooksim.ConfigError, match=r"at least 2, got 1\. 2 could not.*'0' cannot"):
-        trajectory(failing, skip_failed=True)
-
-
-def test_an_interruption_is_no_failure_to_load():
-    def interrupted(step):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trajectory(interrupted, skip_failed=True)
-
-
-def in_place():
-    model = at_step(0)
-
-    def load(step):
-        model.load_state_dict(at_step(step).state_dict())
-        return model
-
-    return load
-
-
-def in_new_wrappers():
-    model = at_step(0)
-
-    def load(step):
-        model.load_state_dict(at_step(step).state_dict())
-        return nn.Sequential(*model)
-
-    return load
-
-
-def test_parts_of_one_storage_are_different_weights():
-    stacked = torch.stack([at_step(step)[0].weight.detach() for step in STEPS])
-
-    def load(step):
-        model = nn.Sequential(nn.Linear(6, 9, bias=False))
-        model[0].weight = nn.Parameter(stacked[STEPS.index(step)])
-        return model
-
-    drift = trajectory(load, layers_a="0", measures="cka").drift("cka")
-    assert drift.values[2, 0] < 1 - 1e-6
-
-
-def test_models_without_weights_share_none():
-    result = trajectory(lambda step: nn.Sequential(nn.Tanh()), layers_a="0", measures="cka")
-    assert result["cka"].shape == (3, 1, 1)
-
-
-def test_weights_that_are_not_made_yet_are_no_shared_ones():
-    options = {"layers_a": "0", "measures": "cka"}
-    result = trajectory(lambda step: nn.Sequential(nn.LazyLinear(3)), **options)
-    assert result["cka"].shape == (3, 1, 1)
-
-
-RECORDING = hooksim.Recording.from_tensors({"x": torch.zeros(8, 2)})
-
-WRONG = {
-    "one model filled again and again": (
-        lambda: trajectory(in_place()),
-        "load: gave one and the same object for step 0 and for '10'. All checkpoints",
-    ),
-    "one model in new wrappers": (
-        lambda: trajectory(in_new_wrappers()),
-        "load: gave one and the same object for step 0 and for '10'. All checkpoints",
-    ),
-    "no model": (
-        lambda: trajectory(lambda step: {}),
-        "load: expected a torch.nn.Module or a hooksim.Recording for '0', got dict.",
-    ),
-    "one checkpoint": (
-        lambda: trajectory(steps=[3]),
-        "checkpoints: expected at least 2, got 1. hooksim.compare takes two.",
-    ),
-    "a folder": (
-        lambda: trajectory(steps="runs/demo"),
-        "checkpoints: expected a sequence such as [100, 200, 300] or a list of paths, got 'runs/",
-    ),
-    "a step twice": (
-        lambda: trajectory(steps=["a/checkpoint-10", "b/checkpoint-10"]),
-        "checkpoints: 'a/checkpoint-10' and 'b/checkpoint-10' are both step 10. Give every step",
-    ),
-    "an option": (
-        lambda: trajectory(block_sizes=64),
-        "compare_checkpoints: no option 'block_sizes'. Close names: 'block_size'. hooksim.compare",
-    ),
-    "a wrong value": (
-        lambda: trajectory(block_size=1),
-        "block_size: CKA (linear, debiased) needs at least 4 samples",
-    ),
-    "a typo": (
-        lambda: trajectory(reference="frist"),
-        "reference: expected 'first', 'last', 'all', a torch.nn.Module or a hooksim.Recording, got "
-        "'frist', did you mean 'first'?",
-    ),
-    "a reference that is no side": (lambda: trajectory(reference=3), "reference: expected 'first'"),
-    "two kinds of layers": (
-        lambda: trajectory(reference="all", layers_a="0", layers_b="2"),
-        "layers_b: with reference='all' every checkpoint is both A and B: choose the layers of",
-    ),
-    "two kinds of rows": (
-        lambda: trajectory(reference="all", rows=("auto", "flatten")),
-        "rows: with reference='all' every checkpoint is both A and B: expected one policy, got two",
-    ),
-    "a layer of the reference": (
-        lambda: trajectory(layers_a="7"),
-        "no layer of model A (Sequential) matches '7'.",
-    ),
-    "a layer of a checkpoint": (
-        lambda: trajectory(layers_b="7"),
-        "no layer of model B at step 0 (Sequential) matches '7'.",
-    ),
-    "a layer of each": (
-        lambda: trajectory(reference="all", layers_a="7"),
-        "no layer of model at step 0 (Sequential) matches '7'.",
-    ),
-    "no loader": (
-        lambda: compare_checkpoints(at_step, STEPS, reference="all"),
-        "loader: expected an iterable of batches, got None.",
-    ),
-    "a mapping for a loader": (
-        lambda: trajectory(loader={"x": 1}, reference="all"),
-        "loader: expected an iterable of batches, got dict.",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_wrong_calls_are_one_line(name):
-    call, message = WRONG[name]
-    with pytest.raises(hooksim.HooksimError) as raised:
-        call()
-    assert str(raised.value).startswith(message)
-    assert "\n" not in str(raised.value)
-
-
-def test_an_activation_that_is_not_finite_names_the_step():
-    def broken(step):
-        model = at_step(step)
-        if step == 30:
-            model[2].weight.data[0] = float("nan")
-        return model
-
-    with pytest.raises(hooksim.NonFiniteError, match=r"model B at step 30 \(Sequential\)"):
-        trajectory(broken)

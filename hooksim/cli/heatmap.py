@@ -12,7 +12,7 @@ from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from hooksim.results import Comparison
+    from hooksim.results import Comparison, Step
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,12 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The subcommand's parser.
     """
-    parser.add_argument("result", metavar="RESULT", help="folder that `hooksim compare` wrote")
+    parser.add_argument("result", metavar="RESULT", help="folder of a saved result")
     parser.add_argument(
         "--measure",
         metavar="M",
         help="one matrix, such as cka; a measure with two directions draws both; without it the "
         "first of each",
+    )
+    parser.add_argument(
+        "--step",
+        nargs="+",
+        metavar="N",
+        help="which step of a trajectory; two of them, of A and of B, where all its checkpoints "
+        "are compared with each other",
     )
     parser.add_argument(
         "--out",
@@ -50,13 +57,12 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         HooksimError: In one line, what is wrong.
     """
-    from hooksim.results import Comparison
-
     folder = Path(options.result).expanduser()
-    name = f"{folder.resolve().name}-{options.measure or 'heatmap'}.png"
+    words = [folder.resolve().name, *(options.step or []), options.measure or "heatmap"]
+    name = f"{'-'.join(words)}.png".replace("/", "-")  # a step may be the path of a checkpoint
     out = Path(options.out).expanduser() if options.out else folder.resolve().parent / name
     _check_output(out, options.overwrite)
-    result = Comparison.load(folder)
+    result = _chosen(folder, options.step)
     known = [*result.keys(), *result.directed()]
     if options.measure is not None and options.measure not in known:
         close = did_you_mean(options.measure, known)
@@ -69,6 +75,37 @@ def run(options: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
     sys.stdout.write(f"{out}\n")
+
+
+def _chosen(folder: Path, steps: list[str] | None) -> "Comparison":
+    """Load a comparison, or take one out of a trajectory."""
+    from hooksim.results import Trajectory
+    from hooksim.results.drift import in_short
+    from hooksim.results.saved import load_saved
+
+    result = load_saved(folder)
+    if not isinstance(result, Trajectory):
+        if steps is not None:
+            raise ConfigError(f"--step: {str(folder)!r} holds one comparison, which has no steps")
+        return result
+    count = 2 if result.all_pairs else 1
+    if len(steps or ()) != count:
+        words = [str(step) for step in result.steps]
+        what = "two steps, of A and of B," if result.all_pairs else "one step"
+        raise ConfigError(
+            f"--step: {str(folder)!r} holds a trajectory; expected {what} of "
+            f"{', '.join(in_short(words))}, such as --step {' '.join(words[-count:])}"
+        )
+    known = {str(step): step for step in result.steps}
+    try:
+        return result.at(*(known.get(word, _as_step(word)) for word in steps or ()))
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("at: ", "--step: ", 1)) from error
+
+
+def _as_step(word: str) -> "Step":
+    """A word of the command line as a step; one that is not there may have been skipped."""
+    return int(word) if word.lstrip("-").isdecimal() else word
 
 
 def _check_output(out: Path, overwrite: bool) -> None:

@@ -81,25 +81,30 @@ def _compare(config: "ConfigFile[TrajectoryConfig]", inputs: "RunInputs") -> "Tr
 
 
 def _dry_run(config: "ConfigFile[TrajectoryConfig]", inputs: "RunInputs", as_json: bool) -> None:
-    """List the checkpoints and what one batch of the first gives."""
+    """List the checkpoints, each loaded once, and what one batch of the first gives."""
     from hooksim.cli.plan import plan
-    from hooksim.cli.run_inputs import survey_run
-    from hooksim.trajectory import steps_of
+    from hooksim.cli.run_survey import survey_run
 
-    names = [each.name for each in inputs.found]
     with config.at():
-        steps = steps_of(names)
-        sides, both, row_bytes = survey_run(inputs)
-        text = plan(sides, both, as_json=as_json, row_bytes=row_bytes)
+        found = survey_run(inputs, skip_failed=config.keys.skip_failed)
+        text = plan(found.sides, found.inputs, as_json=as_json, row_bytes=found.row_bytes)
+    names = [each.name for each in inputs.found]
+    rows = list(zip(found.steps, names, found.reasons, strict=True))
     if as_json:
         listed = [
-            {"step": step, "checkpoint": name} for step, name in zip(steps, names, strict=True)
+            {"step": step, "checkpoint": name, "skipped": reason} for step, name, reason in rows
         ]
         text = json.dumps({"checkpoints": listed, **json.loads(text)}) + "\n"
     else:
-        width = max(len(str(step)) for step in steps)
-        lines = [f"step {step!s:{width}}  {name}" for step, name in zip(steps, names, strict=True)]
-        text = "\n".join([f"{len(names)} checkpoints", *lines, "", text])
+        width = max(len(str(step)) for step in found.steps)
+        lines = [
+            f"step {step!s:{width}}  {name if reason is None else f'left out: {reason}'}"
+            for step, name, reason in rows
+        ]
+        loaded = found.reasons.count(None)
+        which = "each" if loaded == len(rows) else f"{loaded:,} of them"
+        head = f"{len(rows):,} checkpoints, {which} loaded once and complete"
+        text = "\n".join([head, *lines, "", text])
     sys.stdout.write(text)
 
 

@@ -1,5 +1,10 @@
-"""Curves over the steps of a run: a line a layer, coloured by depth, with bands of its error."""
+"""Curves over the steps of a run: a line a layer, coloured by depth, with bands of its error.
 
+Steps stand at equal distances, as on the page, whose slider goes from one to the next: a run may be
+saved at 0, 1, 2, 4, ..., 512, 1000, 2000, ..., for which no scale of numbers has room.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,13 +27,12 @@ __all__ = ["Curves", "draw_curves"]
 _WIDTH, _HEIGHT = 6.2, 3.9  # inches of the panel
 _LABEL_FONT = 9.0
 _MOST_MARKERS = 40  # steps; more of them are a line alone
-_MOST_TICKS = 9  # steps that are named one by one
 _LONGEST_STEP = 18  # characters
+_SHORT_STEP = 8  # characters; longer names are turned where they stand
+_STEP_FONT = 8.0
 # The yellow end of the colours would not be seen on white.
 _DEEPEST = 0.88
 _CLOSE_LINES = 8  # layers; more of them get lighter bands
-# Steps that span this factor may stand on a logarithmic axis.
-_WIDE = 20.0
 # Where values take at least this share of the range, all of it is shown.
 _SHARE = 0.4
 
@@ -38,7 +42,7 @@ class Curves:
     """Values by step that are to be drawn.
 
     Attributes:
-        steps: Numbers, or any words.
+        steps: Numbers, or any words, in the order in which they are drawn.
         layers: Names, in the order of depth.
         values: `(steps, layers)`; NaN leaves a gap.
         stderr: Standard errors, shaped alike; NaN draws no band.
@@ -61,11 +65,6 @@ class Curves:
         )
         object.__setattr__(self, "numbers", clip_rounding(numbers, self.scale.low, self.scale.high))
         object.__setattr__(self, "errors", errors)
-
-    @property
-    def numeric(self) -> bool:
-        """Whether every step is a number, so that distances between them mean something."""
-        return all(isinstance(step, int) for step in self.steps)
 
 
 def draw_curves(curves: Curves, *, caption: str = "", warning: str = "") -> "tuple[Figure, Axes]":
@@ -91,18 +90,19 @@ def draw_curves(curves: Curves, *, caption: str = "", warning: str = "") -> "tup
     fig.set_size_inches(_WIDTH + 2, _HEIGHT + 1.5)
     ax = fig.subplots()
     colours = _depth_colours(len(curves.layers))
-    places = _draw_steps(ax, curves)
-    _draw_lines(ax, curves, places, colours)
+    _draw_steps(ax, curves)
+    _draw_lines(ax, curves, colours)
     _limit(ax, curves)
     ax.set_ylabel(wrap(curves.scale.label, _HEIGHT, _LABEL_FONT), fontsize=_LABEL_FONT)
-    ax.tick_params(labelsize=8, length=2.5, width=0.6)
+    ax.tick_params(labelsize=_STEP_FONT, length=2.5, width=0.6)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     if len(curves.layers) > 0:
         _draw_depth_bar(fig, ax, curves.layers, colours)
     fit_panels(fig, [ax], _WIDTH, _HEIGHT)
     bands = "Bands: one standard error either way."
-    add_caption(fig, " ".join(filter(None, [caption, bands, _undefined(curves)])), warning)
+    words = [caption, _marked(curves), bands, _undefined(curves)]
+    add_caption(fig, " ".join(filter(None, words)), warning)
     fit_panels(fig, [ax], _WIDTH, _HEIGHT, corrections=1)
     return fig, ax
 
@@ -115,70 +115,39 @@ def _depth_colours(count: int) -> "ListedColormap":
     return ListedColormap(mpl.colormaps["cividis"](np.linspace(0, _DEEPEST, max(count, 1))))
 
 
-def _draw_steps(ax: "Axes", curves: Curves) -> NDArray[np.float64]:
-    """Prepare the axis of the steps, and say where each one stands."""
-    steps = list(curves.steps)
-    numbers = np.array(steps if curves.numeric else range(len(steps)), dtype=np.float64)
-    ax.set_xlabel("step", fontsize=_LABEL_FONT)
-    if curves.numeric:
-        _scale_steps(ax, numbers)
-    else:
-        spacing = _WIDTH * 72 / max(1, len(steps))
-        every = choose_ticks(len(steps), spacing).step
-        names = [escape(name) for name in shorten_all(list(map(str, steps)), _LONGEST_STEP)]
-        turned = max(map(len, names), default=0) * 0.6 * 8 > 0.9 * spacing * every
-        ax.set_xticks(numbers[::every], names[::every], rotation=45 if turned else 0)
-        for text in ax.get_xticklabels() if turned else ():
-            text.set(horizontalalignment="right", rotation_mode="anchor")
-    if curves.against in steps:
-        place = numbers[steps.index(curves.against)]
+def _draw_steps(ax: "Axes", curves: Curves) -> None:
+    """Name the steps, as many as have room, and mark the one that all are compared with."""
+    words = [f"{step:,}" if isinstance(step, int) else step for step in curves.steps]
+    names = [escape(name) for name in shorten_all(words, _LONGEST_STEP)]
+    widest = max(map(len, names), default=0)
+    upright = widest <= _SHORT_STEP
+    # A character is 0.6 of the font wide; between names there are two.
+    room = (0.6 * (widest + 2) if upright else 1.5) * _STEP_FONT
+    every = max(1, math.ceil(room * len(names) / (_WIDTH * 72)))
+    ax.set_xticks(range(0, len(names), every), names[::every])
+    ax.set_xlabel("step (evenly spaced)", fontsize=_LABEL_FONT)
+    for text in () if upright else ax.get_xticklabels():
+        text.set(rotation=45, horizontalalignment="right", rotation_mode="anchor")
+    if curves.against in curves.steps:
+        place = curves.steps.index(curves.against)
         ax.axvline(place, color="#8c8c8c", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    return numbers
 
 
-def _scale_steps(ax: "Axes", steps: NDArray[np.float64]) -> None:
-    """Choose a logarithmic axis for steps that grow by factors, and name few steps one by one."""
-    from matplotlib.ticker import NullLocator
-
-    positive = np.unique(steps[steps > 0])
-    if _grow_by_factors(positive) and (steps >= 0).all():
-        # Linear below the first positive step: a step 0 has its place too.
-        ax.set_xscale("symlog", linthresh=positive[0], linscale=0.4)
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("step (logarithmic)", fontsize=_LABEL_FONT)
-    if len(steps) <= _MOST_TICKS:
-        ax.set_xticks(steps, [f"{step:,.0f}" for step in steps])
-    else:
-        ax.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
-
-
-def _grow_by_factors(steps: NDArray[np.float64]) -> bool:
-    """Whether sorted positive steps are more evenly spaced in their logarithms."""
-    if len(steps) < 3 or steps[-1] < _WIDE * steps[0]:
-        return False
-
-    def unevenness(gaps: NDArray[np.float64]) -> float:
-        return float(gaps.std() / gaps.mean())
-
-    return unevenness(np.diff(np.log(steps))) < unevenness(np.diff(steps))
-
-
-def _draw_lines(
-    ax: "Axes", curves: Curves, places: NDArray[np.float64], colours: "ListedColormap"
-) -> None:
+def _draw_lines(ax: "Axes", curves: Curves, colours: "ListedColormap") -> None:
     """Draw bands first, so that no line is covered."""
-    order = np.argsort(places, kind="stable")
-    marked: dict[str, Any] = {"marker": "o", "markersize": 3} if len(order) <= _MOST_MARKERS else {}
+    places = np.arange(len(curves.steps))
+    few = len(places) <= _MOST_MARKERS
+    marked: dict[str, Any] = {"marker": "o", "markersize": 3} if few else {}
     alpha = 0.18 if len(curves.layers) <= _CLOSE_LINES else 0.1
     for layer in range(len(curves.layers)):
-        values, errors = curves.numbers[order, layer], curves.errors[order, layer]
+        values, errors = curves.numbers[:, layer], curves.errors[:, layer]
         if np.isnan(values).all():
             continue
         ax.fill_between(
-            places[order], values - errors, values + errors, color=colours(layer), alpha=alpha,
+            places, values - errors, values + errors, color=colours(layer), alpha=alpha,
             linewidth=0, zorder=1,
         )  # fmt: skip
-        ax.plot(places[order], values, color=colours(layer), linewidth=1.3, zorder=2, **marked)
+        ax.plot(places, values, color=colours(layer), linewidth=1.3, zorder=2, **marked)
 
 
 def _limit(ax: "Axes", curves: Curves) -> None:
@@ -223,6 +192,13 @@ def _draw_depth_bar(
     label = f"layer {shorten(pattern, 36)}" if pattern else "layer"
     bar.set_label(wrap(label, _HEIGHT, _LABEL_FONT), fontsize=_LABEL_FONT)
     bar.outline.set_visible(False)
+
+
+def _marked(curves: Curves) -> str:
+    """Say what the dashed line is."""
+    if curves.against not in curves.steps:
+        return ""
+    return f"Dashed line: step {curves.against}, which all are compared with."
 
 
 def _undefined(curves: Curves) -> str:

@@ -3,7 +3,7 @@
 import base64
 import html
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from hooksim.errors import ConfigError, UnknownKeyError
 from hooksim.results.caption import caption_text, size_text, warning_lines, warning_text
 from hooksim.results.diagnostics import LayerDiagnostics, layer_diagnostics
-from hooksim.results.directions import BACK, FORTH, directed_stems
+from hooksim.results.directions import BACK, FORTH
 from hooksim.results.frames import long_table
+from hooksim.results.keyed import Keyed
 from hooksim.results.labels import side_labels
 from hooksim.results.matrix import SimilarityMatrix
 
@@ -26,7 +27,7 @@ __all__ = ["Comparison"]
 _WRAPPED = "white-space: pre-wrap; overflow-wrap: anywhere; text-align: left"
 
 
-class Comparison:
+class Comparison(Keyed[SimilarityMatrix]):
     """The result of comparing two models.
 
     Args:
@@ -57,41 +58,19 @@ class Comparison:
         self.n_samples = n_samples
         self.metadata = metadata
         label_a, label_b = side_labels(metadata)
-        self._matrices = {
+        labelled = {
             key: replace(
                 matrix, caption=self._caption([matrix]), warning=warning_text(metadata),
                 label_a=label_a, label_b=label_b,
             )
             for key, matrix in matrices.items()
         }  # fmt: skip
+        super().__init__(labelled, "result")
 
     def _caption(self, matrices: Iterable[SimilarityMatrix]) -> str:
         """Word the small print under a picture of some matrices."""
         labels = [matrix.meaning.label for matrix in matrices]
         return caption_text(self.n_samples, self.metadata, labels)
-
-    def __getitem__(self, key: str) -> SimilarityMatrix:
-        if key not in self._matrices:
-            keys = ", ".join(map(repr, self._matrices)) or "none"
-            raise UnknownKeyError(f"the result has no matrix {key!r}. It has: {keys}.")
-        return self._matrices[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._matrices)
-
-    def __len__(self) -> int:
-        return len(self._matrices)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._matrices
-
-    def keys(self) -> list[str]:
-        """List the names of the matrices.
-
-        Returns:
-            What `result[key]` takes, in the order of the measures.
-        """
-        return list(self._matrices)
 
     def __repr__(self) -> str:
         size = size_text(self.n_samples, self.metadata)
@@ -196,15 +175,6 @@ class Comparison:
         for stem in stems[:1]:
             chosen += [self[stem + FORTH], self[stem + BACK]]
         return chosen
-
-    def directed(self) -> list[str]:
-        """List the measures that have two directions.
-
-        Returns:
-            Stems, such as `"information_imbalance"`, of which both `..._a_to_b` and `..._b_to_a`
-            are in the result.
-        """
-        return directed_stems(self._matrices)
 
     def plot_plane(self, key: str | None = None) -> "tuple[Figure, Axes]":
         """Draw the imbalance plane: A to B against B to A, a point for each pair of layers.

@@ -6,10 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hooksim.results.matrix import span_text
 from hooksim.results.stack import MatrixStack
 from hooksim.results.stacking import Step
 
-__all__ = ["Drift", "drift_of"]
+__all__ = ["Drift", "drift_of", "in_short"]
+
+_MOST = 8  # steps or layers; of more the middle is left out
 
 
 class Drift(NamedTuple):
@@ -23,6 +26,14 @@ class Drift(NamedTuple):
         stderr: Standard errors, shaped alike. They are of each value alone: two steps share their
             samples, so that a curve is smoother than its bands.
         against: The step that is the reference; None where it is none of the run.
+
+    Example:
+        >>> values = torch.tensor([[1.0, 1.0], [0.9, 0.7], [0.8, 0.5]])
+        >>> Drift("cka", [10, 20, 30], ["0", "1"], values, 0.01 * values, against=10)
+        Drift 'cka' against step 10: 3 steps x 2 layers, 0.500 to 1.000
+        step: 10, 20, 30
+        0: 1.000, 0.900, 0.800
+        1: 1.000, 0.700, 0.500
     """
 
     key: str
@@ -31,6 +42,37 @@ class Drift(NamedTuple):
     values: Tensor
     stderr: Tensor
     against: Step | None
+
+    def __repr__(self) -> str:
+        reference = "the reference" if self.against is None else f"step {self.against}"
+        size = f"{len(self.steps):,} steps x {len(self.layers):,} layers"
+        curves = [
+            f"{layer}: {', '.join(in_short([f'{value:.3f}' for value in curve]))}"
+            for layer, curve in zip(self.layers, self.values.T.tolist(), strict=True)
+        ]
+        return "\n".join(
+            [
+                f"Drift {self.key!r} against {reference}: {size}, {span_text(self.values)}",
+                f"step: {', '.join(in_short(list(map(str, self.steps))))}",
+                *in_short(curves),
+            ]
+        )
+
+
+def in_short(words: Sequence[str]) -> list[str]:
+    """Leave out the middle of what is many.
+
+    Args:
+        words: Any number.
+
+    Returns:
+        All, or the first three and the last two with dots between them.
+
+    Example:
+        >>> in_short(list("abcdefghi"))
+        ['a', 'b', 'c', '...', 'h', 'i']
+    """
+    return list(words) if len(words) <= _MOST else [*words[:3], "...", *words[-2:]]
 
 
 def drift_of(

@@ -125,6 +125,12 @@ def _check_settings(where: str, other: Comparison, where_first: str, first: Comp
             f"trajectory: {where} was measured by {measures[0]}, {where_first} by {measures[1]}. "
             "All steps need the same settings."
         )
+    rows = [each.metadata.get("rows") or {} for each in (other, first)]
+    if rows[0] != rows[1]:
+        raise ConfigError(
+            f"trajectory: {where} has rows by {_unlike(*rows)}, {where_first} by "
+            f"{_unlike(*rows[::-1])}. All steps need the same settings."
+        )
     # A rank is one among the rows of a block.
     blocks = [each.metadata.get("blocks") for each in (other, first)]
     directed = [key for key in first if first[key].meaning.direction]
@@ -139,6 +145,17 @@ def _words(meaning: Meaning) -> str:
     """All that a meaning says, in one line."""
     low, high = meaning.range
     return f"{meaning.title} ({meaning.best} is closest, {low:g} to {high:g})"
+
+
+def _unlike(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """What the row policies of A and B have that others have not."""
+    found = {}
+    for side, policy in own.items():
+        theirs = other.get(side, {})
+        unlike = {name: value for name, value in policy.items() if theirs.get(name) != value}
+        if unlike:
+            found[side] = unlike
+    return found
 
 
 def _quoted(names: Iterable[str]) -> str:

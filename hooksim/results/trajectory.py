@@ -1,21 +1,20 @@
 """The checkpoints of a run against a reference, or against each other: matrices over the steps."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hooksim.errors import ConfigError, ShapeError, UnknownKeyError
+from hooksim.errors import ConfigError, ShapeError
 from hooksim.results.caption import caption_text, size_text, warning_lines, warning_text
 from hooksim.results.comparison import Comparison
-from hooksim.results.directions import directed_stems
-from hooksim.results.drift import Drift, drift_of
+from hooksim.results.drift import Drift, drift_of, in_short
 from hooksim.results.frames import long_table
+from hooksim.results.keyed import Keyed
 from hooksim.results.matrix import span_text
 from hooksim.results.stack import MatrixStack
 from hooksim.results.stacking import Step, stack_comparisons
-from hooksim.results.unstacking import cells_of, checkpoint_at, comparison_at
-from hooksim.spelling import close_names
+from hooksim.results.unstacking import cells_of, checkpoint_at, comparison_at, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Trajectory"]
 
 
-class Trajectory:
+class Trajectory(Keyed[MatrixStack]):
     """The result of comparing the checkpoints of a run.
 
     Axis A is the reference, axis B the checkpoint. Where all checkpoints are compared with each
@@ -36,7 +35,8 @@ class Trajectory:
         stacks: For each key the matrices over the steps, or over all pairs of them.
         n_samples: Number of samples that every model saw.
         metadata: As of a comparison; `reference` says what A is, `reference_step` which step that
-            is, if any, and `checkpoints` holds what each step has of its own.
+            is, if any, `checkpoints` holds what each step has of its own, and `skipped` the steps
+            that were left out, with the reasons.
 
     State:
         steps: list of int or str.
@@ -68,11 +68,11 @@ class Trajectory:
         n_samples: int,
         metadata: dict[str, Any],
     ) -> None:
+        super().__init__(stacks, "trajectory")
         self.steps = list(steps)
         self.n_samples = n_samples
         self.metadata = metadata
-        self._stacks = dict(stacks)
-        for key, stack in self._stacks.items():
+        for key, stack in stacks.items():
             if any(size != len(self.steps) for size in stack.shape[:-2]):
                 raise ShapeError(
                     f"trajectory: stack {key!r} of shape {tuple(stack.shape)} for "
@@ -102,66 +102,23 @@ class Trajectory:
         """
         return cls(*stack_comparisons(steps, comparisons, reference))
 
-    def __getitem__(self, key: str) -> MatrixStack:
-        if key not in self._stacks:
-            keys = ", ".join(map(repr, self._stacks)) or "none"
-            raise UnknownKeyError(f"the trajectory has no matrix {key!r}. It has: {keys}.")
-        return self._stacks[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stacks)
-
-    def __len__(self) -> int:
-        return len(self._stacks)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._stacks
-
-    def keys(self) -> list[str]:
-        """List the names of the matrices.
-
-        Returns:
-            What `trajectory[key]` takes, in the order of the measures.
-        """
-        return list(self._stacks)
-
-    def directed(self) -> list[str]:
-        """List the measures that have two directions.
-
-        Returns:
-            Stems, such as `"information_imbalance"`.
-        """
-        return directed_stems(self._stacks)
-
     @property
     def all_pairs(self) -> bool:
         """Whether all checkpoints are compared with each other."""
-        return any(stack.values.ndim == 4 for stack in self._stacks.values())
+        return any(stack.values.ndim == 4 for stack in self._matrices.values())
 
     def __repr__(self) -> str:
-        steps = list(map(str, self.steps))
-        shown = steps if len(steps) <= 8 else [*steps[:3], "...", *steps[-2:]]
-        title = f"{len(steps)} step{'' if len(steps) == 1 else 's'}: {', '.join(shown)}"
+        steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        title = f"{steps}: {', '.join(in_short(list(map(str, self.steps))))}"
         size = size_text(self.n_samples, self.metadata)
         lines = [
             f"{key}: {stack.size_text}, {size}, {span_text(stack.values)}, {stack.meaning.title}"
-            for key, stack in self._stacks.items()
+            for key, stack in self._matrices.items()
         ]
-        against = self._against_text()
+        against = _against_text(self.metadata, all_pairs=self.all_pairs)
         return "\n".join(
             [f"{title}; {against}" if against else title, *lines, *warning_lines(self.metadata)]
         )
-
-    def _against_text(self) -> str:
-        """Say what the steps are compared with; empty where that is not known."""
-        reference, step = self.metadata.get("reference"), self.metadata.get("reference_step")
-        if reference is None:
-            return ""
-        if self.all_pairs:
-            return "each with each"
-        side = self.metadata.get("reference_side") or {}
-        other = side.get("name") or side.get("model") or reference
-        return f"against {other if step is None else f'the {reference}, step {step}'}"
 
     def drift(self, key: str, against: Step | None = None) -> Drift:
         """Follow each layer of the reference through the run.
@@ -187,7 +144,7 @@ class Trajectory:
                     "only. Compare them with reference='all' to choose a step."
                 )
             return drift_of(stack, self.steps, fixed, stack.layers_a)
-        place = 0 if against is None else self._place(against, "drift")
+        place = 0 if against is None else place_of(against, self.steps, self.metadata, "drift")
         layers = checkpoint_at(self.metadata, place).get("layers", stack.layers_a)
         return drift_of(stack, self.steps, self.steps[place], layers)
 
@@ -202,7 +159,7 @@ class Trajectory:
             What `hooksim.compare` gives for the two.
 
         Raises:
-            ConfigError: There is no such step, or one is missing, or one is too many.
+            ConfigError: There is no such step, it was skipped, one is missing, or one too many.
         """
         if self.all_pairs and step_b is None:
             raise ConfigError(
@@ -214,15 +171,9 @@ class Trajectory:
                 "at: expected one step, got two: the checkpoints were compared with one reference "
                 "only. Compare them with reference='all' for pairs of steps."
             )
-        places = [self._place(each, "at") for each in (step, step_b) if each is not None]
-        return comparison_at(self._stacks, self.n_samples, self.metadata, places)
-
-    def _place(self, step: Step, where: str) -> int:
-        """Find a step."""
-        if step not in self.steps:
-            close = close_names(str(step), map(str, self.steps))
-            raise ConfigError(f"{where}: no step {step!r}. {close}trajectory.steps lists all.")
-        return self.steps.index(step)
+        asked = [step] if step_b is None else [step, step_b]
+        places = [place_of(each, self.steps, self.metadata, "at") for each in asked]
+        return comparison_at(self._matrices, self.n_samples, self.metadata, places)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Make a long table, one line for each step, measure and pair of layers.
@@ -237,7 +188,7 @@ class Trajectory:
         steps = ["step_a", "step_b"] if self.all_pairs else ["step"]
         rows = [
             (*(self.steps[i] for i in place), key, layer_a, layer_b, value, error)
-            for key, stack in self._stacks.items()
+            for key, stack in self._matrices.items()
             for place, layer_a, layer_b, value, error in cells_of(stack)
         ]
         return long_table(rows, [*steps, "measure", "layer_a", "layer_b", "value", "stderr"])
@@ -257,7 +208,7 @@ class Trajectory:
         """
         from hooksim.plotting import Curves, Scale, draw_curves
 
-        if not self._stacks:
+        if not self._matrices:
             raise ConfigError("plot: the trajectory holds no matrix, so there is nothing to draw.")
         drift = self.drift(next(iter(self)) if key is None else key, against)
         meaning = self[drift.key].meaning
@@ -265,13 +216,8 @@ class Trajectory:
         caption = caption_text(self.n_samples, self.metadata, [meaning.label])
         return draw_curves(
             Curves(drift.steps, drift.layers, drift.values, drift.stderr, scale, drift.against),
-            caption=f"{self._curve_text(drift)} {caption}", warning=warning_text(self.metadata),
+            caption=f"{_curve_text(drift)} {caption}", warning=warning_text(self.metadata),
         )  # fmt: skip
-
-    def _curve_text(self, drift: Drift) -> str:
-        """Say what a curve is."""
-        other = "the reference" if drift.against is None else f"step {drift.against}"
-        return f"Each layer of {other} with the layer of the same name at every step."
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write a page that shows everything: one file, to be opened in any browser, offline.
@@ -324,3 +270,21 @@ class Trajectory:
         from hooksim.results.trajectory_files import load_trajectory
 
         return cls(*load_trajectory(path))
+
+
+def _against_text(metadata: Mapping[str, Any], *, all_pairs: bool) -> str:
+    """Say what the steps are compared with; empty where that is not known."""
+    reference, step = metadata.get("reference"), metadata.get("reference_step")
+    if reference is None:
+        return ""
+    if all_pairs:
+        return "each with each"
+    side = metadata.get("reference_side") or {}
+    other = side.get("name") or side.get("model") or reference
+    return f"against {other if step is None else f'the {reference}, step {step}'}"
+
+
+def _curve_text(drift: Drift) -> str:
+    """Say what a curve is."""
+    other = "the reference" if drift.against is None else f"step {drift.against}"
+    return f"Each layer of {other} with the layer of the same name at every step."

@@ -4,15 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from hooksim.errors import ConfigError
 from hooksim.results.comparison import Comparison
 from hooksim.results.halves import is_half, joined
 from hooksim.results.matrix import SimilarityMatrix
 from hooksim.results.stack import MatrixStack
+from hooksim.results.stacking import Step
+from hooksim.spelling import did_you_mean
 
-__all__ = ["cells_of", "checkpoint_at", "comparison_at"]
+__all__ = ["cells_of", "checkpoint_at", "comparison_at", "place_of"]
 
 # What a trajectory's metadata have beside those of a comparison.
-_OWN = ("reference", "reference_step", "reference_side", "checkpoints")
+_OWN = ("reference", "reference_step", "reference_side", "checkpoints", "skipped")
+_MOST_STEPS = 40  # that a message lists
 
 
 def checkpoint_at(metadata: Mapping[str, Any], place: int) -> dict[str, Any]:
@@ -28,6 +32,36 @@ def checkpoint_at(metadata: Mapping[str, Any], place: int) -> dict[str, Any]:
     """
     known = metadata.get("checkpoints") or []
     return dict(known[place]) if known else {}
+
+
+def place_of(step: Step, steps: Sequence[Step], metadata: Mapping[str, Any], where: str) -> int:
+    """Find a step.
+
+    Args:
+        step: What is asked for.
+        steps: All of the trajectory.
+        metadata: Of the trajectory.
+        where: What is called, for the message.
+
+    Returns:
+        Its position.
+
+    Raises:
+        ConfigError: It was skipped, and why; or there is none, and which there are.
+
+    Example:
+        >>> place_of(30, [10, 30], {}, "at")
+        1
+    """
+    if step in steps:
+        return steps.index(step)
+    for skipped in metadata.get("skipped") or []:
+        if skipped["step"] == step:
+            raise ConfigError(f"{where}: step {step!r} was skipped: {skipped['reason']}.")
+    more = f" and {len(steps) - _MOST_STEPS:,} more" if len(steps) > _MOST_STEPS else ""
+    there = ", ".join(map(repr, steps[:_MOST_STEPS]))
+    close = did_you_mean(str(step), [each for each in steps if isinstance(each, str)])
+    raise ConfigError(f"{where}: no step {step!r}; there are {there}{more}{close or '.'}")
 
 
 def comparison_at(

@@ -1,7 +1,16 @@
 """The checkpoints of a run compared with a reference, or with each other."""
 
-from hooksim.trajectory.checkpoints import Load
+from hooksim.trajectory.checkpoints import Load, Skipped, load_each
 from hooksim.trajectory.compare import Reference, compare_checkpoints
 from hooksim.trajectory.steps import in_order, step_of, steps_of
 
-__all__ = ["Load", "Reference", "compare_checkpoints", "in_order", "step_of", "steps_of"]
+__all__ = [
+    "Load",
+    "Reference",
+    "Skipped",
+    "compare_checkpoints",
+    "in_order",
+    "load_each",
+    "step_of",
+    "steps_of",
+]

@@ -1,6 +1,6 @@
 """The checkpoints of a run brought to life, all of them together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from torch import nn
@@ -12,7 +12,7 @@ from hooksim.results import Step
 from hooksim.sides import Side
 from hooksim.trajectory.steps import steps_of
 
-__all__ = ["Checkpoint", "Load", "load_checkpoints"]
+__all__ = ["Checkpoint", "Load", "Loaded", "Skipped", "load_checkpoints", "load_each"]
 
 Load: TypeAlias = Callable[[Any], Side]
 """Gives the model or the recording of a checkpoint."""
@@ -30,10 +30,39 @@ class Checkpoint(NamedTuple):
     side: Side
 
 
-def load_checkpoints(
-    load: Load, checkpoints: Iterable[Any], *, skip_failed: bool
-) -> tuple[list[Checkpoint], list[Note]]:
-    """Load all checkpoints.
+class Skipped(NamedTuple):
+    """One that is left out.
+
+    Attributes:
+        step: Where in the run it would be.
+        reason: What it is called and what went wrong, in one line without a full stop.
+    """
+
+    step: Step
+    reason: str
+
+    @property
+    def note(self) -> Note:
+        """The warning that it is missing."""
+        return Note("skipped_checkpoint", f"checkpoints: {self.reason}; it is left out.")
+
+
+class Loaded(NamedTuple):
+    """A run, as far as it can be loaded.
+
+    Attributes:
+        checkpoints: At least two.
+        skipped: Those that are left out.
+        steps: Of all that were asked for.
+    """
+
+    checkpoints: list[Checkpoint]
+    skipped: list[Skipped]
+    steps: list[Step]
+
+
+def load_checkpoints(load: Load, checkpoints: Iterable[Any], *, skip_failed: bool) -> Loaded:
+    """Load all checkpoints, to be alive together.
 
     Args:
         load: Gives the model or the recording of each.
@@ -41,41 +70,95 @@ def load_checkpoints(
         skip_failed: Leave out those for which it raises.
 
     Returns:
-        At least two that are loaded, and a note for each that is left out.
+        Those that are loaded, and those that are left out.
+
+    Raises:
+        ConfigError: As by `load_each`; or `load` gives one model for two of them, be it in
+            different wrappers.
+        HooksimError: One cannot be loaded; of the kind that `load` raised, if it is one of ours.
+    """
+    loaded: list[Checkpoint] = []
+    skipped: list[Skipped] = []
+    steps: list[Step] = []
+    for found in load_each(load, checkpoints, skip_failed=skip_failed):
+        steps.append(found.step)
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        else:
+            _check_own(found, loaded)
+            loaded.append(found)
+    return Loaded(loaded, skipped, steps)
+
+
+def load_each(
+    load: Load, checkpoints: Iterable[Any], *, skip_failed: bool
+) -> Iterator[Checkpoint | Skipped]:
+    """Load checkpoints one after the other; who wants to see them all need not keep them.
+
+    Args:
+        load: Gives the model or the recording of each.
+        checkpoints: What it is called with.
+        skip_failed: Leave out those for which it raises.
+
+    Yields:
+        Each that is loaded, or left out.
 
     Raises:
         ConfigError: They are no sequence, fewer than two, or not told apart by their steps; or
-            `load` gives no model, or one model for two of them, be it in different wrappers.
+            `load` is no function, or gives no model; or fewer than two can be loaded.
         HooksimError: One cannot be loaded; of the kind that `load` raised, if it is one of ours.
     """
-    asked = _listed(checkpoints)
-    steps = steps_of(asked)
-    _check_count(len(asked), [])
-    loaded: list[Checkpoint] = []
-    skipped: list[Note] = []
-    for checkpoint, step in zip(asked, steps, strict=True):
+    asked = _listed(load, checkpoints)
+    reasons = []
+    for checkpoint, step in zip(asked, steps_of(asked), strict=True):
         try:
             side = load(checkpoint)
         except Exception as error:
-            reason = f"checkpoints: {str(checkpoint)!r} cannot be loaded: {_words(error)}"
+            reason = f"{str(checkpoint)!r} cannot be loaded: {_words(error)}"
             if not skip_failed:
                 kind = type(error) if isinstance(error, HooksimError) else HooksimError
-                raise kind(f"{reason}. skip_failed leaves such checkpoints out.") from error
-            skipped.append(Note("skipped_checkpoint", f"{reason}; it is left out."))
+                raise kind(
+                    f"checkpoints: {reason}. skip_failed leaves such checkpoints out."
+                ) from error
+            reasons.append(reason)
+            yield Skipped(step, reason)
             continue
-        _check_side(checkpoint, side, loaded)
-        loaded.append(Checkpoint(step, side))
-    _check_count(len(loaded), skipped)
-    return loaded, skipped
+        if not isinstance(side, nn.Module | Recording):
+            raise ConfigError(
+                f"load: expected a torch.nn.Module or a hooksim.Recording for {str(checkpoint)!r}, "
+                f"got {type(side).__name__}."
+            )
+        yield Checkpoint(step, side)
+        del side  # or it would stay while the next one is loaded
+    if len(asked) - len(reasons) < 2:
+        more = f", and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+        raise ConfigError(
+            f"checkpoints: expected at least 2 that can be loaded, got "
+            f"{len(asked) - len(reasons)} of {len(asked)}: {reasons[0]}{more}."
+        )
 
 
-def _listed(checkpoints: Any) -> list[Any]:
+def _listed(load: Any, checkpoints: Any) -> list[Any]:
+    """The checkpoints, which must be at least two that `load` can be called with."""
+    if not callable(load):
+        raise ConfigError(
+            "load: expected a function that is given a checkpoint and returns its model or "
+            f"recording, got {type(load).__name__}. It comes before the checkpoints."
+        )
     if isinstance(checkpoints, str | bytes | Mapping) or not isinstance(checkpoints, Iterable):
         raise ConfigError(
             "checkpoints: expected a sequence such as [100, 200, 300] or a list of paths, got "
             f"{checkpoints!r:.80}."
         )
-    return list(checkpoints)
+    asked = list(checkpoints)
+    if not asked:
+        raise ConfigError(
+            "checkpoints: expected at least 2, got none. Give what `load` takes, such as "
+            "[100, 200, 300] or a list of paths; a pattern of files may have matched nothing."
+        )
+    if len(asked) < 2:
+        raise ConfigError("checkpoints: expected at least 2, got 1. hooksim.compare takes two.")
+    return asked
 
 
 def _words(error: Exception) -> str:
@@ -85,26 +168,13 @@ def _words(error: Exception) -> str:
     return f"{kind}{lines[0] if lines else ''}".rstrip(". :")
 
 
-def _check_count(count: int, skipped: Sequence[Note]) -> None:
-    if count < 2:
-        left = f" {len(skipped)} could not be loaded; first {skipped[0].text}" if skipped else ""
-        raise ConfigError(
-            f"checkpoints: expected at least 2, got {count}.{left or ' hooksim.compare takes two.'}"
-        )
-
-
-def _check_side(checkpoint: Any, side: Any, loaded: Sequence[Checkpoint]) -> None:
-    """Refuse what is no side, and a model that is filled with one checkpoint after the other."""
-    if not isinstance(side, nn.Module | Recording):
-        raise ConfigError(
-            f"load: expected a torch.nn.Module or a hooksim.Recording for {str(checkpoint)!r}, got "
-            f"{type(side).__name__}."
-        )
+def _check_own(found: Checkpoint, loaded: Sequence[Checkpoint]) -> None:
+    """Refuse a model that is filled with one checkpoint after the other."""
     for other in loaded:
-        if _source(other.side) is _source(side) or _share_weights(other.side, side):
+        if _source(other.side) is _source(found.side) or _share_weights(other.side, found.side):
             raise ConfigError(
-                f"load: gave one and the same object for step {other.step!r} and for "
-                f"{str(checkpoint)!r}. All checkpoints are compared in one pass and must be alive "
+                f"load: gave one and the same object for step {other.step!r} and for step "
+                f"{found.step!r}. All checkpoints are compared in one pass and must be alive "
                 "together: return a new model each time, or hooksim.record(...) of it."
             )
 

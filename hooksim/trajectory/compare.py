@@ -1,20 +1,19 @@
 """`compare_checkpoints()`: the front door for many checkpoints."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from os import PathLike
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from torch import nn
 
-from hooksim.capture.batches import PairedBatch
-from hooksim.capture.progress import known_length
 from hooksim.comparison import Compared, Options, compare_sides
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, Note
 from hooksim.recording import Recording
 from hooksim.results import Comparison, Step, Trajectory
 from hooksim.sides import Side
 from hooksim.spelling import close_names, did_you_mean
-from hooksim.trajectory.checkpoints import Checkpoint, Load, load_checkpoints
+from hooksim.trajectory.checkpoints import Checkpoint, Load, Loaded, load_checkpoints
 
 __all__ = ["Reference", "compare_checkpoints"]
 
@@ -22,6 +21,9 @@ Reference: TypeAlias = Literal["first", "last", "all"] | Side
 """What checkpoints are compared with."""
 
 _REFERENCES = ("first", "last", "all")
+_ONE_INPUT = (
+    "a checkpoint of the run is both. Give batches that suit all, or another model as reference."
+)
 _OPTIONS = tuple(field.name for field in fields(Options) if field.init)
 
 
@@ -98,58 +100,50 @@ def compare_checkpoints(
     """
     _check_reference(reference)
     options = _options(compare_options, every_pair=reference == "all")
-    loaded, skipped = load_checkpoints(load, checkpoints, skip_failed=skip_failed)
+    run = load_checkpoints(load, checkpoints, skip_failed=skip_failed)
+    loaded = run.checkpoints
     plan = (
         _plan_pairs(loaded) if reference == "all" else _plan_reference(loaded, reference, options)
     )
-    batches = _OneInput(loader) if plan.one_input and _is_read(loader, plan) else loader
-    compared = compare_sides(plan.sides, plan.pairs, batches, options, skipped)
+    found = [*(each.note for each in run.skipped), *_moved(reference, run)]
+    one_input = _ONE_INPUT if plan.one_input else ""
+    compared = compare_sides(plan.sides, plan.pairs, loader, options, found, one_input)
     named = [_named(result, *names) for result, names in zip(compared, plan.names, strict=True)]
     steps = [checkpoint.step for checkpoint in loaded]
-    return Trajectory.from_comparisons(steps, named, plan.reference)
-
-
-class _OneInput:
-    """A loader whose batches are the same for all models.
-
-    Args:
-        loader: Any iterable of batches.
-    """
-
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-
-    def __len__(self) -> int:
-        length = known_length(self._loader)
-        if length is None:
-            raise TypeError("the loader has no length")
-        return length
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in self._loader:
-            if isinstance(batch, PairedBatch) and batch.a is not batch.b:
-                raise ConfigError(
-                    "loader: a PairedBatch has one input for A and another for B, but a checkpoint "
-                    "of the run is both. Give batches that suit all, or another model as reference."
-                )
-            yield batch
-
-
-def _is_read(loader: Any, plan: _Plan) -> bool:
-    """Whether batches come from a loader; the engine says what is wrong where none is one."""
-    live = any(not isinstance(side.source, Recording) for side in plan.sides)
-    return live and isinstance(loader, Iterable) and not isinstance(loader, Mapping | str)
+    trajectory = Trajectory.from_comparisons(steps, named, plan.reference)
+    if run.skipped:
+        trajectory.metadata["skipped"] = [each._asdict() for each in run.skipped]
+    return trajectory
 
 
 def _check_reference(reference: Any) -> None:
     if isinstance(reference, nn.Module | Recording):
         return
-    if not isinstance(reference, str) or reference not in _REFERENCES:
+    if isinstance(reference, str) and reference in _REFERENCES:
+        return
+    end = "."
+    if isinstance(reference, str | int | PathLike):
         close = did_you_mean(reference, _REFERENCES) if isinstance(reference, str) else ""
-        raise ConfigError(
-            "reference: expected 'first', 'last', 'all', a torch.nn.Module or a "
-            f"hooksim.Recording, got {reference!r:.80}{close}"
-        )
+        shown = repr(str(reference) if isinstance(reference, PathLike) else reference)
+        end = close or f". For a checkpoint give its model: reference=load({shown})."
+    raise ConfigError(
+        "reference: expected 'first', 'last', 'all', a torch.nn.Module or a hooksim.Recording, got "
+        f"{reference!r:.80}{end}"
+    )
+
+
+def _moved(reference: Any, run: Loaded) -> list[Note]:
+    """A warning where the checkpoint that is the reference could not be loaded."""
+    if not isinstance(reference, str) or reference == "all":
+        return []
+    place = 0 if reference == "first" else -1
+    asked, got = run.steps[place], run.checkpoints[place].step
+    if asked == got:
+        return []
+    text = (
+        f"reference: the {reference} checkpoint, {_name(asked)}, is left out; it is {_name(got)}."
+    )
+    return [Note("moved_reference", text)]
 
 
 def _options(given: Mapping[str, Any], *, every_pair: bool) -> Options:

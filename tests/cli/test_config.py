@@ -74,7 +74,7 @@ def test_values(folder, override, key, expected):
         ("xyzzy=1", "xyzzy: unknown key"),
         ("data.batchsize=3", "data.batchsize: unknown key, did you mean 'batch_size'?"),
         ("model_a.factry=x", "model_a.factry: unknown key, did you mean 'factory'?"),
-        ("data.kind=nzp", "data.kind: expected one of 'digits', 'text', 'npz', 'python', got 'nzp', did you mean 'npz'?"),  # noqa: E501
+        ("data.kind=nzp", "data.kind: expected one of 'digits', 'text', 'images', 'npz', 'python', got 'nzp', did you mean 'npz'?"),  # noqa: E501
         ("data={path: x.npz}", "data.kind: missing; for example {kind: digits}"),
         ("data=npz", "data: expected a mapping such as {kind: digits}, got 'npz'"),
         ("model_a=3", "model_a: expected a mapping such as {kind: transformers, path: ...}, got 3"),

@@ -18,6 +18,19 @@ def saved(tmp_path_factory):
     return hooksim.compare(*models, [torch.randn(40, 4)]).save(tmp_path_factory.mktemp("x") / "r")
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    torch.manual_seed(0)
+    models = [torch.nn.Sequential(torch.nn.Linear(4, 3)) for _ in range(3)]
+    folder = tmp_path_factory.mktemp("runs")
+    for reference in ("first", "all"):
+        hooksim.compare_checkpoints(
+            lambda step: models[("10", "30", "end").index(str(step))], [10, 30, "end"],
+            [torch.randn(40, 4)], reference=reference, measures="cka", layers_a="0",
+        ).save(folder / reference)  # fmt: skip
+    return folder
+
+
 @pytest.fixture
 def result(saved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -85,3 +98,41 @@ def test_one_line_for_what_is_wrong(result, capsys, words, line):
     assert out == ""
     assert line in error
     assert error.count("\n") == 1
+
+
+class TestTrajectory:
+    """A step of many is one comparison."""
+
+    @pytest.mark.parametrize(
+        ("words", "name"),
+        [
+            (["first", "--step", "30"], "first-30-heatmap.png"),
+            (["first", "--step", "end", "--measure", "cka"], "first-end-cka.png"),
+            (["all", "--step", "30", "10"], "all-30-10-heatmap.png"),
+        ],
+    )
+    def test_a_step_is_drawn(self, runs, monkeypatch, capsys, words, name):
+        monkeypatch.chdir(runs)
+        assert main(["heatmap", *words, "--overwrite"]) == 0
+        path = Path(capsys.readouterr().out.strip())
+        assert path.name == name and path.read_bytes().startswith(PNG)
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["first"], "--step: 'first' holds a trajectory; expected one step of 10, 30, end, such as --step end\n"),  # noqa: E501
+            (["first", "--step", "10", "30"], "expected one step of 10, 30, end"),
+            (["all", "--step", "10"], "expected two steps, of A and of B, of 10, 30, end, such as --step 30 end\n"),  # noqa: E501
+            (["first", "--step", "31"], "--step: no step 31; there are 10, 30, 'end'.\n"),
+        ],
+    )  # fmt: skip
+    def test_one_line_for_what_is_wrong(self, runs, monkeypatch, capsys, words, line):
+        monkeypatch.chdir(runs)
+        assert main(["heatmap", *words]) == 2
+        error = capsys.readouterr().err
+        assert line in error and error.count("\n") == 1
+
+    def test_one_comparison_has_no_steps(self, result, capsys):
+        assert main(["heatmap", result, "--step", "3"]) == 2
+        line = "--step: 'result' holds one comparison, which has no steps\n"
+        assert capsys.readouterr().err == line

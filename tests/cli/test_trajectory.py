@@ -147,7 +147,8 @@ class TestDryRun:
     def test_checkpoints_and_layers_of_the_first(self, folder, capsys):
         assert trajectory("--dry-run") == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[:2] == ["4 checkpoints", "step 2    w/step-2.safetensors"]
+        assert lines[0] == "4 checkpoints, each loaded once and complete"
+        assert lines[1] == "step 2    w/step-2.safetensors"
         assert lines[4] == "step 300  w/step-300.safetensors"
         assert lines[6] == "Sequential, 2 layers"
         assert lines[-1].startswith("40 samples in 3 batches; first batch: 16 samples, 16 rows; ")
@@ -158,7 +159,9 @@ class TestDryRun:
         side = "reference={kind: python, factory: 'small_models:perceptron', kwargs: {seed: 1}}"
         assert trajectory("--dry-run", "--json", "--set", side, "--set", "layers_b=['0']") == 0
         content = json.loads(capsys.readouterr().out)
-        assert content["checkpoints"][1] == {"step": 10, "checkpoint": "w/step-10.safetensors"}
+        assert content["checkpoints"][1] == {
+            "step": 10, "checkpoint": "w/step-10.safetensors", "skipped": None,
+        }  # fmt: skip
         assert [len(side["layers"]) for side in content["sides"]] == [2, 1]
         assert content["row_bytes"] == 4 * (6 + 3) + 4 * 4 * 6
 
@@ -166,6 +169,46 @@ class TestDryRun:
         (folder / "w" / "step-2.pt").write_text("")
         assert trajectory("--dry-run") == 2
         assert capsys.readouterr().err.startswith("t.yaml: checkpoints: 'w/step-2.pt' and 'w/step")
+
+    @pytest.mark.parametrize("broken", ["w/step-2.safetensors", "w/step-300.safetensors"])
+    def test_a_file_that_is_cut_short(self, folder, capsys, broken):
+        whole = (folder / broken).read_bytes()
+        (folder / broken).write_bytes(whole[:-40])
+        assert trajectory("--dry-run") == 2
+        out, error = capsys.readouterr()
+        assert out == "" and error.count("\n") == 1
+        assert error.startswith(
+            f"t.yaml: checkpoints: '{broken}' cannot be loaded: weights: cannot read '{broken}': "
+        )
+        assert trajectory("--dry-run", "--set", "skip_failed=true") == 0
+        out = capsys.readouterr().out
+        assert out.startswith("4 checkpoints, 3 of them loaded once and complete\n")
+        assert f"left out: '{broken}' cannot be loaded: weights: cannot read" in out
+        assert f"{3 * 4 * (6 + 3)} bytes a row of all layers" in out
+
+    def test_weights_that_are_missing(self, folder, capsys):
+        save_file({"0.weight": torch.zeros(6, 4)}, "w/step-300.safetensors")
+        assert trajectory("--dry-run") == 1
+        line = "MissingWeightsError: t.yaml: checkpoints: 'w/step-300.safetensors' cannot be loaded"
+        assert capsys.readouterr().err.startswith(line)
+
+    def test_too_few(self, folder, capsys):
+        assert trajectory("--dry-run", "--set", "checkpoints.every=9") == 2
+        assert "t.yaml: checkpoints: expected at least 2, got 1." in capsys.readouterr().err
+
+    @pytest.mark.parametrize("samples", [32, 48])
+    def test_recordings_of_another_number_of_samples(self, folder, capsys, samples):
+        from small_models import batches, perceptron
+
+        for step, count in ((10, 48), (100, samples)):
+            loader = list(batches(count // 16))
+            hooksim.record(perceptron(step), loader, path=f"r/step-{step}", progress=False)
+        changes = ["--set", "checkpoints={kind: recording, path: 'r/*'}", "--set", "data=null"]
+        assert trajectory("--dry-run", *changes) == (0 if samples == 48 else 1)
+        error = capsys.readouterr().err
+        assert samples == 48 or error.startswith(
+            "AlignmentError: checkpoints: 'r/step-100' holds 32 samples, but 48 are read. "
+        )
 
 
 @pytest.mark.parametrize(
@@ -222,6 +265,33 @@ def test_an_existing_result_is_refused_before_any_work(folder, capsys):
     assert "t.yaml: output: 'result' already holds a result." in capsys.readouterr().err
     assert trajectory("--overwrite") == 0
     assert len(Trajectory.load("result").steps) == 4
+
+
+def test_a_file_for_another_command_names_the_right_one(folder, capsys):
+    words = "with --dry-run lists its layers\n"
+    for command in ("compare", "layers"):
+        assert main([command, "t.yaml"]) == 2
+        assert capsys.readouterr().err == (
+            "t.yaml: checkpoints: a key of `hooksim trajectory`; `hooksim trajectory t.yaml` takes "
+            f"this file, and {words}"
+        )
+    assert main(["trajectory", "c.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "c.yaml: model_a: a key of `hooksim compare`; `hooksim compare c.yaml` takes this file, "
+        f"and {words}"
+    )
+
+
+def test_every_key_that_not_all_commands_have_is_known_to_be_its_command_s():
+    from hooksim.cli.config import _COMMANDS, Config, SharedKeys
+
+    schemas = {"compare": Config, "trajectory": TrajectoryConfig}
+    own = {
+        key: command
+        for command, schema in schemas.items()
+        for key in schema.model_fields.keys() - SharedKeys.model_fields
+    }
+    assert own == _COMMANDS
 
 
 def test_the_keys_are_those_of_a_comparison_but_for_the_models():

@@ -15,6 +15,7 @@ from hooksim.results import Comparison, MatrixStack, Meaning, SimilarityMatrix, 
 KEYS = ("cka", "ii_a_to_b", "ii_b_to_a")
 STEPS = [1, 10, "=final"]
 LAYERS = ["b.0", "=1+1"]
+ROWS = {"policy": "auto", "mask": None}
 
 
 def comparison(
@@ -26,8 +27,11 @@ def comparison(
         values = torch.rand(len(layers_a), len(layers_b), generator=generator, dtype=torch.float64)
         meaning = Meaning("CKA", "max") if key == "cka" else Meaning("II", "min", (0, 1), key[3:])
         matrices[key] = SimilarityMatrix(key, values, values / 7, layers_a, layers_b, meaning)
-    known = {"blocks": [42], "layers_a": layers_a, "layers_b": layers_b, "model_b": f"Net{seed}"}
-    return Comparison(matrices, 42, {**known, "model_a": "Ref", **metadata})
+    known = {
+        "blocks": [42], "layers_a": layers_a, "layers_b": layers_b, "model_b": f"Net{seed}",
+        "model_a": "Ref", "rows": {"a": ROWS, "b": ROWS},
+    }  # fmt: skip
+    return Comparison(matrices, 42, {**known, **metadata})
 
 
 @pytest.fixture
@@ -80,7 +84,9 @@ def test_what_differs_from_step_to_step_stays_with_it() -> None:
     assert [trajectory.at(step).metadata["seconds"] for step in (1, 2)] == [1.0, 2.0]
     assert [trajectory.at(step).metadata["warnings"] for step in (1, 2)] == [[order], [order, rows]]
     assert trajectory.metadata["reference_step"] is None
-    assert trajectory.metadata["reference_side"] == {"model": "Ref", "layers": LAYERS}
+    assert trajectory.metadata["reference_side"] == {
+        "model": "Ref", "layers": LAYERS, "rows": ROWS,
+    }  # fmt: skip
 
 
 def test_a_reference_that_changes_stays_with_its_step() -> None:
@@ -148,6 +154,7 @@ def changed(key: str, **meaning: object) -> Comparison:
         (changed("cka", best="min"), "'cka' of step 9 is CKA (min is closest, 0 to 1), that of"),
         (changed("ii_b_to_a", range=(0, 2)), "'ii_b_to_a' of step 9 is II, b_to_a (min is closest, 0 to 2)"),  # noqa: E501
         (comparison(1, measures=[{"name": "cka", "debiased": False}]), "step 9 was measured by [{'name': 'cka', 'debiased': False}], step 1 by [{'name': 'cka'}]. All"),  # noqa: E501
+        (comparison(1, measures=[{"name": "cka"}], rows={"a": ROWS, "b": {"policy": "cls", "mask": None}}), "step 9 has rows by {'b': {'policy': 'cls'}}, step 1 by {'b': {'policy': 'auto'}}. All"),  # noqa: E501
         (comparison(1, measures=[{"name": "cka"}], blocks=[21, 21]), "step 9 has blocks of [21, 21] rows, step 1 of [42]. 'ii_a_to_b' is compared at equal blocks"),  # noqa: E501
     ],
 )  # fmt: skip
@@ -204,7 +211,8 @@ def test_it_reads_like_a_comparison(trajectory: Trajectory, pairs: Trajectory) -
     [
         (lambda one, _: one["ck"], r"the trajectory has no matrix 'ck'\. It has: 'cka'"),
         (lambda one, _: one.drift("ck"), "no matrix 'ck'"),
-        (lambda one, _: one.at(11), r"at: no step 11\. Close names: '1', '10'\. trajectory\.steps"),
+        (lambda one, _: one.at(11), r"at: no step 11; there are 1, 10, '=final'\.$"),
+        (lambda one, _: one.at("fnal"), r"at: no step 'fnal'; .*, did you mean '=final'\?$"),
         (lambda one, _: one.at(1, 10), "at: expected one step, got two"),
         (lambda _, all_of_them: all_of_them.at(1), r"at: expected two steps, at\(step_a, step_b\)"),
         (lambda one, _: one.drift("cka", 10), "drift: against=10: .* reference='all'"),
@@ -214,6 +222,48 @@ def test_it_reads_like_a_comparison(trajectory: Trajectory, pairs: Trajectory) -
 def test_what_is_not_there(trajectory, pairs, call, message) -> None:
     with pytest.raises((ConfigError, UnknownKeyError), match=message):
         call(trajectory, pairs)
+
+
+def test_a_skipped_step_says_so_and_why(trajectory: Trajectory, tmp_path: Path) -> None:
+    reason = "'run/5' cannot be loaded: no weights"
+    trajectory.metadata["skipped"] = [{"step": 5, "reason": reason}]
+    again = Trajectory.load(trajectory.save(tmp_path / "run"))
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "run/5&#39; cannot be loaded: no weights" in page
+    for result in (trajectory, again):
+        with pytest.raises(ConfigError) as caught:
+            result.at(5)
+        assert str(caught.value) == f"at: step 5 was skipped: {reason}."
+        assert "skipped" not in result.at(1).metadata
+
+
+def test_many_steps_are_not_all_listed() -> None:
+    many = Trajectory.from_comparisons(range(100), [comparison(0)] * 100, "first")
+    with pytest.raises(ConfigError, match=r"at: no step -1; there are 0, 1, .*, 39 and 60 more\.$"):
+        many.at(-1)
+
+
+def test_a_drift_reads_as_a_table_of_curves() -> None:
+    many = Trajectory.from_comparisons(range(20), [comparison(0)] * 20, "elsewhere")
+    lines = repr(many.drift("cka")).splitlines()
+    assert lines[0].startswith("Drift 'cka' against the reference: 20 steps x 2 layers, 0.")
+    assert lines[1] == "step: 0, 1, 2, ..., 18, 19"
+    value = f"{comparison(0)['cka'].values[0, 0].item():.3f}"
+    assert lines[2] == f"b.0: {value}, {value}, {value}, ..., {value}, {value}"
+    assert str(many.drift("cka")) == repr(many.drift("cka"))
+    wide = [str(i) for i in range(30)]
+    one = Trajectory.from_comparisons([1, 2], [comparison(0, wide, wide)] * 2, "first")
+    lines = repr(one.drift("cka")).splitlines()
+    assert lines[0].startswith("Drift 'cka' against step 1: 2 steps x 30 layers, ")
+    assert [line.partition(":")[0] for line in lines[2:]] == ["0", "1", "2", "...", "28", "29"]
+
+
+def test_curves_say_what_they_are_drawn_against(pairs: Trajectory) -> None:
+    other = Trajectory.from_comparisons([1, 2], [comparison(0)] * 2, "initial")
+    for figure, step in ((pairs.plot("cka", 2)[0], "step 2"), (other.plot()[0], "the reference")):
+        caption = " ".join(figure.get_supxlabel().split())
+        assert caption.startswith(f"Each layer of {step} with the layer of the same name")
+        assert ("Dashed line: step 2, which all are" in caption) == (step == "step 2")
 
 
 def test_the_fixed_reference_may_be_named(trajectory: Trajectory) -> None:
@@ -340,5 +390,5 @@ def test_the_page_holds_every_bit_of_the_stacks(trajectory: Trajectory, pairs: T
             assert same_bits(torch.from_numpy(matrix.values), result[matrix.key].values)
             assert same_bits(torch.from_numpy(curves.values), result.drift(matrix.key).values)
         assert [plane.a_to_b for plane in payload.planes] == ["ii_a_to_b"]
-    assert trajectory_payload(trajectory).models[0].name == "Ref"
+    assert trajectory_payload(trajectory).models[0].name == "step 1"
     assert trajectory_payload(pairs).models[1].name == "3 checkpoints"
