@@ -250,3 +250,18 @@ def test_no_batches():
 def test_a_layer_that_is_not_there():
     with pytest.raises(LayerNotFoundError, match=r"no layer of model \(Stack\) matches 'block.0'"):
         recorded(Stack(2), [DATA], "block.0")
+
+
+def test_the_whole_forward_runs_where_it_is_asked_for():
+    class Counted(nn.Sequential):
+        ended = 0
+
+        def forward(self, x):
+            x = super().forward(x)
+            self.ended += 1
+            return x
+
+    model = Counted(nn.Linear(4, 3), nn.Linear(3, 2))
+    for stop_early, ended in ((True, 1), (False, 1 + 5)):
+        record(model, DATA.split(4), "0", progress=False, stop_early=stop_early)
+        assert model.ended == ended
