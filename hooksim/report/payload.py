@@ -95,6 +95,7 @@ class Curves:
         short: The same names, shortened.
         values: `(steps, layers)` float64, NaN where undefined.
         stderr: Standard errors, shaped alike.
+        file: Name of the CSV file that a reader downloads, without its ending.
     """
 
     key: str
@@ -103,6 +104,7 @@ class Curves:
     short: tuple[str, ...]
     values: Floats
     stderr: Floats
+    file: str
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,13 @@ class Plane:
         label: Name of the measure.
         a_to_b: Key of the matrix for the horizontal axis.
         b_to_a: Key of the matrix for the vertical axis.
+        floor: The least value that there is, that of equal spaces; None if unknown.
     """
 
     label: str
     a_to_b: str
     b_to_a: str
+    floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ class Payload:
         depth_colours: Colours from the first to the last layer, written likewise.
         steps: Labels of the steps of a trajectory; empty for a single comparison.
         step_name: What a step is called.
+        reference_step: Position of the step that is A in all comparisons; None where A is none of
+            the steps, or every one of them.
         planes: Pairs of matrices to be drawn against each other.
         curves: Values by step, of a trajectory.
         warnings: Pairs of a short code and a sentence, the most important ones first.
@@ -157,7 +163,8 @@ class Payload:
 
     Raises:
         ShapeError: Numbers, names and steps do not fit each other.
-        ConfigError: A plane or a curve names a matrix that is not there, or a key comes twice.
+        ConfigError: A plane or a curve names a matrix that is not there, a key comes twice, or the
+            reference is none of the steps.
     """
 
     models: tuple[Model, Model]
@@ -167,6 +174,7 @@ class Payload:
     depth_colours: str
     steps: tuple[int | str, ...] = ()
     step_name: str = "step"
+    reference_step: int | None = None
     planes: tuple[Plane, ...] = ()
     curves: tuple[Curves, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
@@ -183,6 +191,11 @@ class Payload:
             if key not in keys:
                 known = ", ".join(map(repr, keys)) or "none"
                 raise ConfigError(f"page: no matrix {key!r} to be drawn. It has: {known}.")
+        if self.reference_step is not None and self.reference_step not in range(len(self.steps)):
+            raise ConfigError(
+                f"page: reference_step={self.reference_step!r}, expected the position of one of "
+                f"{len(self.steps)} steps, or None."
+            )
         for matrix in self.matrices:
             size = (len(matrix.a.layers), len(matrix.b.layers))
             self._check(f"matrix '{matrix.key}'", matrix.values, matrix.stderr, size)

@@ -18,8 +18,8 @@ GENERATOR = '<meta name="generator" content="hooksim">'
 _FOLDER = Path(__file__).parent
 # One script in one scope: a file uses what the files before it declare.
 _SCRIPTS = (
-    "numbers", "matches", "names", "colours", "pen", "data", "heatmap", "explorer", "plane",
-    "curves", "paper", "page",
+    "numbers", "matches", "names", "colours", "pen", "data", "tables", "heatmap", "explorer",
+    "plane", "ends", "curves", "course", "paper", "page",
 )  # fmt: skip
 
 
@@ -97,11 +97,17 @@ def _data(payload: Payload) -> dict[str, Any]:
         "matrices": [_matrix(matrix, axes) for matrix in payload.matrices],
         "curves": [_curves(curves) for curves in payload.curves],
         "planes": [
-            {"label": plane.label, "forth": plane.a_to_b, "back": plane.b_to_a}
+            {
+                "label": plane.label,
+                "forth": plane.a_to_b,
+                "back": plane.b_to_a,
+                "floor": plane.floor,
+            }
             for plane in payload.planes
         ],
         "steps": [str(step) for step in payload.steps],
         "stepName": payload.step_name,
+        "referenceStep": payload.reference_step,
         "colours": payload.colours,
         "depthColours": payload.depth_colours,
     }
@@ -120,7 +126,7 @@ def _matrix(matrix: Matrix, axes: dict[Axis, int]) -> dict[str, Any]:
 def _curves(curves: Curves) -> dict[str, Any]:
     return {
         "key": curves.key, "label": curves.label, "layers": curves.layers, "short": curves.short,
-        **_numbers(curves.values, curves.stderr),
+        "file": curves.file, **_numbers(curves.values, curves.stderr),
     }  # fmt: skip
 
 

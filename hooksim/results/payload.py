@@ -1,7 +1,7 @@
 """From a comparison to what its page shows: plain data."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from hooksim.results.caption import leading_warnings, size_text
@@ -12,10 +12,19 @@ from hooksim.results.provenance import provenance
 from hooksim.results.tables import file_stems
 
 if TYPE_CHECKING:
-    from hooksim.report import Axis, Matrix, Model, Payload, Table
+    from hooksim.report import Axis, Matrix, Model, Payload, Plane, Table
     from hooksim.results.comparison import Comparison
 
-__all__ = ["axis", "colour_tables", "comparison_payload", "side_models", "warning_pairs"]
+__all__ = [
+    "axis",
+    "colour_tables",
+    "comparison_payload",
+    "layer_tables",
+    "plane",
+    "side_models",
+    "sizes_text",
+    "warning_pairs",
+]
 
 _COLUMNS = (
     "Layer", "Width", "Rows per dimension", "Participation ratio", "Duplicate rows",
@@ -37,7 +46,7 @@ def comparison_payload(comparison: "Comparison") -> "Payload":
     Returns:
         Matrices, names, words, warnings and provenance.
     """
-    from hooksim.report import Payload, Plane
+    from hooksim.report import Payload
 
     directed = comparison.directed()
     groups = {f"{stem}{end}": stem for stem in directed for end in (FORTH, BACK)}
@@ -54,11 +63,11 @@ def comparison_payload(comparison: "Comparison") -> "Payload":
         colours=close,
         depth_colours=depth,
         planes=tuple(
-            Plane(comparison[stem + FORTH].meaning.label, stem + FORTH, stem + BACK)
+            plane(stem, comparison[stem + FORTH].meaning.label, comparison.metadata)
             for stem in directed
         ),
         warnings=warning_pairs(comparison.metadata),
-        tables=tuple(_diagnostics(comparison, side) for side in _known_sides(comparison)),
+        tables=layer_tables(comparison),
         provenance=provenance(comparison.metadata, comparison.n_samples),
     )
 
@@ -137,12 +146,67 @@ def warning_pairs(metadata: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return (*leading, *(pair for pair in pairs if pair not in leading))
 
 
+def plane(stem: str, label: str, metadata: Mapping[str, Any]) -> "Plane":
+    """Pair the two directions of a measure, with the value that equal spaces would have.
+
+    Args:
+        stem: What the keys of both directions begin with.
+        label: Name of the measure.
+        metadata: Of the result; `measures` and `blocks` are read.
+
+    Returns:
+        The plane. Its floor is (k + 1) / n, n being the size of a block, None where that is not
+        known.
+
+    Example:
+        >>> described = {"measures": [{"key": "x", "k": 1}], "blocks": [100, 300]}
+        >>> plane("x", "Information Imbalance", described).floor
+        0.01
+    """
+    from hooksim.report import Plane
+
+    measures = metadata.get("measures") or []
+    neighbours = [each["k"] for each in measures if each.get("key") == stem and "k" in each]
+    blocks = metadata.get("blocks") or []
+    # The mean over the samples: each block has (k + 1) / n of its own, n times.
+    floor = (neighbours[0] + 1) * len(blocks) / sum(blocks) if neighbours and blocks else None
+    return Plane(label, stem + FORTH, stem + BACK, floor)
+
+
+def layer_tables(comparison: "Comparison") -> "tuple[Table, ...]":
+    """Lay out what is known of each layer.
+
+    Args:
+        comparison: The result.
+
+    Returns:
+        A table for each side of which something is known: older results have none.
+    """
+    sides: list[Literal["a", "b"]] = ["a", "b"]
+    return tuple(_diagnostics(comparison, side) for side in sides if comparison.diagnostics(side))
+
+
 def _facts(comparison: "Comparison") -> str:
     """Say in a line how much data and how many layers there are."""
     size = size_text(comparison.n_samples, comparison.metadata)
     sizes = {(len(m.layers_a), len(m.layers_b)) for m in map(comparison.__getitem__, comparison)}
-    layers = [f"{la:,} x {lb:,} layers" for la, lb in sorted(sizes)]
-    return " · ".join([size, *layers])
+    return " · ".join([size, *sizes_text(sizes)])
+
+
+def sizes_text(sizes: Iterable[tuple[int, int]]) -> list[str]:
+    """Say how many layers are compared with how many.
+
+    Args:
+        sizes: Of the matrices, layers of A first.
+
+    Returns:
+        A text for each size.
+
+    Example:
+        >>> sizes_text([(12, 24)])
+        ['12 x 24 layers']
+    """
+    return [f"{la:,} x {lb:,} layers" for la, lb in sorted(set(sizes))]
 
 
 def _matrix(
@@ -165,12 +229,6 @@ def _matrix(
         file=file,
         caption=matrix.caption,
     )
-
-
-def _known_sides(comparison: "Comparison") -> list[Literal["a", "b"]]:
-    """List the sides of which there are diagnostics: a result of an older version has none."""
-    sides: list[Literal["a", "b"]] = ["a", "b"]
-    return [side for side in sides if comparison.diagnostics(side)]
 
 
 def _diagnostics(comparison: "Comparison", side: Literal["a", "b"]) -> "Table":

@@ -1,22 +1,31 @@
 """From a trajectory to what its page shows: plain data."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hooksim.results.caption import caption_text, size_text
 from hooksim.results.directions import BACK, FORTH
-from hooksim.results.halves import half_of, joined
-from hooksim.results.payload import axis, colour_tables, side_models, warning_pairs
+from hooksim.results.payload import (
+    axis,
+    colour_tables,
+    layer_tables,
+    plane,
+    sizes_text,
+    warning_pairs,
+)
 from hooksim.results.provenance import provenance
 from hooksim.results.tables import file_stems
 
 if TYPE_CHECKING:
-    from hooksim.report import Curves, Matrix, Model, Payload
+    from hooksim.report import Curves, Matrix, Model, Payload, Table
     from hooksim.results.trajectory import Trajectory
 
 __all__ = ["trajectory_payload"]
 
-# Long lists of what each layer or checkpoint is; the page has them elsewhere.
+# Long lists of what each layer is; the page has them in tables of their own.
 _LONG = ("layers", "diagnostics")
+# What heads the page where the reference has no name, by the word that says what it is.
+_UNNAMED = {"previous": "the step before"}
 
 
 def trajectory_payload(trajectory: "Trajectory") -> "Payload":
@@ -28,68 +37,80 @@ def trajectory_payload(trajectory: "Trajectory") -> "Payload":
     Returns:
         Matrices over the steps, curves, names, words, warnings and provenance.
     """
-    from hooksim.report import Payload, Plane
+    from hooksim.report import Payload
 
     directed = trajectory.directed()
     stems = file_stems(dict.fromkeys([*trajectory, *directed]))
     groups = {f"{stem}{end}": stem for stem in directed for end in (FORTH, BACK)}
-    sides = _sides(trajectory)
+    models = _models(trajectory)
     close, depth = colour_tables()
+    reference = trajectory.metadata.get("reference_step")
     return Payload(
-        models=_models(trajectory, sides),
+        models=models,
         facts=_facts(trajectory),
         matrices=tuple(
-            _matrix(trajectory, key, groups.get(key, key), stems[key], sides) for key in trajectory
+            _matrix(trajectory, key, groups.get(key, key), stems[key], models) for key in trajectory
         ),
         colours=close,
         depth_colours=depth,
         steps=tuple(trajectory.steps),
+        reference_step=trajectory.steps.index(reference) if reference is not None else None,
         planes=tuple(
-            Plane(trajectory[stem + FORTH].meaning.label, stem + FORTH, stem + BACK)
+            plane(stem, trajectory[stem + FORTH].meaning.label, trajectory.metadata)
             for stem in directed
         ),
-        curves=tuple(_curves(trajectory, key) for key in trajectory),
+        curves=tuple(_curves(trajectory, key, stems[key]) for key in trajectory),
         warnings=warning_pairs(trajectory.metadata),
-        provenance=provenance(_described(trajectory.metadata), trajectory.n_samples),
+        tables=_layers(trajectory),
+        provenance=_provenance(trajectory),
     )
 
 
-def _sides(trajectory: "Trajectory") -> dict[str, Any]:
-    """Describe A, the reference, and B, any of the checkpoints, as a comparison would."""
-    checkpoints = trajectory.metadata.get("checkpoints") or [{}]
-    kinds = {entry.get("model") for entry in checkpoints}
-    any_one: dict[str, Any] = {"name": "a checkpoint"}
-    if len(kinds) == 1 and None not in kinds:
-        any_one["model"] = kinds.pop()
-    reference = trajectory.metadata.get("reference_side") or {}
-    return joined(any_one if trajectory.all_pairs else reference, any_one)
-
-
-def _models(trajectory: "Trajectory", sides: dict[str, Any]) -> "tuple[Model, Model]":
-    """Name the reference and the run."""
+def _models(trajectory: "Trajectory") -> "tuple[Model, Model]":
+    """Name the reference, with what it is, and the run."""
     from hooksim.report import Model
 
-    reference, _ = side_models(sides)
-    kind = half_of(sides, "b").get("model", "")
-    run = Model(f"{len(trajectory.steps):,} checkpoints", kind)
-    return (run, run) if trajectory.all_pairs else (reference, run)
+    metadata, steps = trajectory.metadata, trajectory.steps
+    kinds = {entry.get("model") for entry in metadata.get("checkpoints") or []}
+    kind = str(kinds.pop()) if len(kinds) == 1 and None not in kinds else ""
+    ends = " to ".join(dict.fromkeys((_step(steps[0]), _step(steps[-1]))))
+    count = f"{len(steps):,} checkpoint{'' if len(steps) == 1 else 's'}"
+    run = Model(count, " · ".join(filter(None, [ends, kind])))
+    if trajectory.all_pairs:
+        return run, run
+    word = str(metadata.get("reference", ""))
+    side = metadata.get("reference_side") or {}
+    step = metadata.get("reference_step")
+    if step is not None:
+        name, what = _step(step), f"the {word} checkpoint"
+        if side.get("name") not in (None, "", step, f"step {step}"):
+            what = f"{what}, {side['name']}"
+    else:
+        name = side.get("name") or _UNNAMED.get(word) or side.get("model") or word or "model A"
+        name, what = ("the reference", "") if name == "reference" else (name, "the reference")
+    own = side.get("model", kind)
+    words = filter(None, [what] if own == name else [what, own])
+    return Model(name, " · ".join(words)), run
+
+
+def _step(step: int | str) -> str:
+    return f"step {step:,}" if isinstance(step, int) else step
 
 
 def _facts(trajectory: "Trajectory") -> str:
     """Say in a line how much data, how many steps and layers there are."""
     size = size_text(trajectory.n_samples, trajectory.metadata)
-    sizes = {tuple(trajectory[key].shape[-2:]) for key in trajectory}
-    layers = [f"{la:,} x {lb:,} layers" for la, lb in sorted(sizes)]
-    return " · ".join([size, f"{len(trajectory.steps):,} steps", *layers])
+    sizes = {(trajectory[key].shape[-2], trajectory[key].shape[-1]) for key in trajectory}
+    count = len(trajectory.steps)
+    return " · ".join([size, f"{count:,} step{'' if count == 1 else 's'}", *sizes_text(sizes)])
 
 
 def _matrix(
-    trajectory: "Trajectory", key: str, group: str, file: str, sides: dict[str, Any]
+    trajectory: "Trajectory", key: str, group: str, file: str, models: "tuple[Model, Model]"
 ) -> "Matrix":
     from hooksim.report import Matrix
 
     stack, meaning = trajectory[key], trajectory[key].meaning
-    model_a, model_b = side_models(sides)
     return Matrix(
         key=key,
         group=group,
@@ -97,8 +118,8 @@ def _matrix(
         direction=meaning.direction,
         best=meaning.best,
         range=meaning.range,
-        a=axis(model_a.name, stack.layers_a),
-        b=axis(model_b.name, stack.layers_b),
+        a=axis(models[0].name, stack.layers_a),
+        b=axis(models[1].name, stack.layers_b),
         values=stack.values.numpy(),
         stderr=stack.stderr.numpy(),
         file=file,
@@ -106,7 +127,7 @@ def _matrix(
     )
 
 
-def _curves(trajectory: "Trajectory", key: str) -> "Curves":
+def _curves(trajectory: "Trajectory", key: str, file: str) -> "Curves":
     from hooksim.report import Curves
 
     drift, meaning = trajectory.drift(key), trajectory[key].meaning
@@ -118,18 +139,63 @@ def _curves(trajectory: "Trajectory", key: str) -> "Curves":
         short=names.short,
         values=drift.values.numpy(),
         stderr=drift.stderr.numpy(),
+        file=f"{file}.drift",
     )
 
 
-def _described(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of the provenance what would fill pages."""
+def _layers(trajectory: "Trajectory") -> "tuple[Table, ...]":
+    """Lay out what is known of the layers of the reference, and of the end that is no reference."""
+    first, last = trajectory.steps[0], trajectory.steps[-1]
+    if trajectory.all_pairs:
+        return layer_tables(trajectory.at(first, last))
+    return layer_tables(
+        trajectory.at(first if trajectory.metadata.get("reference_step") == last else last)
+    )
 
-    def brief(side: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in side.items() if key not in _LONG}
 
-    found = dict(metadata)
+def _provenance(trajectory: "Trajectory") -> "tuple[Table, ...]":
+    """Word the metadata: what all checkpoints share once, what tells them apart in a table."""
+    from hooksim.report import Table
+
+    found = dict(trajectory.metadata)
     if found.get("reference_side"):
-        found["reference_side"] = brief(found["reference_side"])
-    if found.get("checkpoints"):
-        found["checkpoints"] = [brief(entry) for entry in found["checkpoints"]]
-    return found
+        found["reference_side"] = _brief(found["reference_side"])
+    entries = [_brief(each) for each in found.pop("checkpoints", None) or []]
+    keys = list(dict.fromkeys(key for entry in entries for key in entry if key != "step"))
+    shared = [key for key in keys if len({repr(entry.get(key)) for entry in entries}) == 1]
+    if entries and shared:
+        found["checkpoints"] = {key: entries[0].get(key) for key in shared}
+    tables = provenance(found, trajectory.n_samples)
+    own = [key for key in keys if key not in shared]
+    if not own:
+        return tables
+    columns = ("checkpoint", *(key.replace("_", " ") for key in own))
+    rows = (
+        (_step(step), *(_word(entry.get(key)) for key in own))
+        for step, entry in zip(trajectory.steps, entries, strict=True)
+    )
+    return (*tables, Table("Checkpoints", columns, tuple(rows)))
+
+
+def _brief(side: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what would fill pages, and a name that only repeats the step."""
+    step = side.get("step")
+    repeated = () if step is None else (step, f"step {step}")
+    return {
+        key: _brief(value) if isinstance(value, Mapping) else value
+        for key, value in side.items()
+        if key not in _LONG and not (key == "name" and value in repeated)
+    }
+
+
+def _word(value: Any) -> str:
+    """Word what one checkpoint has of its own."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_word(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return f"{len(value):,} entries" if len(value) > 4 else ", ".join(map(_word, value))
+    return str(value)

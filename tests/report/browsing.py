@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["Page", "start_chromium"]
+__all__ = ["Page", "downloaded", "start_chromium"]
 
 # Colours of the heatmap around a place of the page, from its canvas.
 _COLOURS_NEAR = """
@@ -44,6 +45,21 @@ return [box.left + left, box.top + top, box.left + right, box.top + bottom];
 """
 
 
+# What is written, dotted and filled on canvases: the picture's name, which of its canvases, what.
+_RECORDER = """
+window.penCalls = [];
+for (const name of ['fillText', 'arc', 'fillRect']) {
+  const own = CanvasRenderingContext2D.prototype[name];
+  CanvasRenderingContext2D.prototype[name] = function (...given) {
+    const box = this.canvas.parentElement;
+    const which = box ? [...box.querySelectorAll('canvas')].indexOf(this.canvas) : 0;
+    window.penCalls.push([box ? box.id : '', which, name, given]);
+    return own.apply(this, given);
+  };
+}
+"""
+
+
 def start_chromium(folder: Path) -> webdriver.Chrome:
     """Start a browser with a profile of its own, which logs messages and requests."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -58,19 +74,52 @@ def start_chromium(folder: Path) -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(driver))
 
 
+def downloaded(file: Path) -> str:
+    """Wait for a table to be there as a whole: its last line ends."""
+    for _ in range(100):
+        text = file.read_bytes().decode("utf-8") if file.is_file() else ""
+        if text.endswith("\n"):
+            return text
+        time.sleep(0.05)
+    raise AssertionError(f"{file} was not downloaded")
+
+
 class Page:
     """A page on a screen of a given size; what it does is recorded."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser
 
-    def open(self, file: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def open(
+        self, file: Path, width: int = 1280, height: int = 900, dark: bool = False,
+        recorded: bool = False,
+    ) -> None:  # fmt: skip
+        """Open a page; `recorded` keeps what it draws, for `pen`."""
         self.browser.get("about:blank")
         for log in ("browser", "performance"):
             self.browser.get_log(log)  # what was before does not count
         self.resize(width, height)
         self.scheme("dark" if dark else "light")
+        if not recorded:
+            self.browser.get(file.as_uri())
+            return
+        command = self.browser.execute_cdp_cmd
+        added = command("Page.addScriptToEvaluateOnNewDocument", {"source": _RECORDER})
         self.browser.get(file.as_uri())
+        command("Page.removeScriptToEvaluateOnNewDocument", added)
+
+    def pen(self, name: str, method: str, which: int = 0) -> list[list[Any]]:
+        """What a recorded page has drawn on a picture since this was asked last."""
+        return list(
+            self.run(
+                "const [name, method, which] = arguments;"
+                "const found = window.penCalls.filter("
+                "    ([box, canvas, call]) => box === name && canvas === which && call === method);"
+                "window.penCalls = window.penCalls.filter((call) => !found.includes(call));"
+                "return found.map(([, , , given]) => given);",
+                name, method, which,
+            )
+        )  # fmt: skip
 
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,10 +43,11 @@ def comparison(
     return Comparison(matrices, 450, {**described, **metadata})
 
 
-def trajectory(pairs: bool = False) -> Payload:
+def trajectory(pairs: bool = False, layers: int = 3, **changes: Any) -> Payload:
     """The same matrices at every step, or at every pair of steps, and a curve for each layer."""
     generator = np.random.default_rng(4)
-    axis = Axis("runs/b", ("x.0", "x.1", "x.2"), ("0", "1", "2"), "x.*")
+    short = tuple(map(str, range(layers)))
+    axis = Axis("runs/b", tuple(f"x.{name}" for name in short), short, "x.*")
     lead = (len(STEPS),) * (2 if pairs else 1)
     matrices, curves = [], []
     for key, meaning in _MEANINGS.items():
@@ -58,14 +61,18 @@ def trajectory(pairs: bool = False) -> Payload:
                 range=meaning.range,
                 a=axis,
                 b=axis,
-                values=generator.random((*lead, 3, 3)),
-                stderr=0.1 * generator.random((*lead, 3, 3)),
+                values=generator.random((*lead, layers, layers)),
+                stderr=0.1 * generator.random((*lead, layers, layers)),
                 file=key,
             )
         )
-        values, stderr = generator.random((2, len(STEPS), 3))
-        curves.append(Curves(key, meaning.title, axis.layers, axis.short, values, 0.1 * stderr))
-    return Payload(
+        values, stderr = generator.random((2, len(STEPS), layers))
+        curves.append(
+            Curves(
+                key, meaning.title, axis.layers, axis.short, values, 0.1 * stderr, f"{key}.drift"
+            )
+        )
+    shown = Payload(
         models=(Model("step 300", "ViTModel"), Model("4 checkpoints")),
         facts="n = 450",
         matrices=tuple(matrices),
@@ -75,3 +82,4 @@ def trajectory(pairs: bool = False) -> Payload:
         planes=(Plane("Imbalance", "imbalance_a_to_b", "imbalance_b_to_a"),),
         curves=tuple(curves),
     )
+    return replace(shown, **changes)

@@ -70,3 +70,13 @@ def test_a_key_comes_once():
     good = trajectory()
     with pytest.raises(ConfigError, match="expected every key once, got 'cka', 'cka'"):
         replace(good, matrices=(good.matrices[0],) * 2, planes=(), curves=())
+
+
+@pytest.mark.parametrize("place", [-1, 4])
+def test_the_reference_is_one_of_the_steps(place):
+    with pytest.raises(ConfigError) as caught:
+        trajectory(reference_step=place)
+    assert str(caught.value) == (
+        f"page: reference_step={place}, expected the position of one of 4 steps, or None."
+    )
+    assert trajectory(reference_step=3).reference_step == 3

@@ -83,3 +83,60 @@ def test_without_scripts_it_says_what_is_missing(page, write):
     finally:
         page.browser.execute_cdp_cmd(switch, {"value": False})
     assert "script, which is switched off" in body and "Where the numbers come from" in body
+
+
+@pytest.mark.parametrize("kind", ["large", "steps", "many", "long"])
+def test_no_picture_is_cut_off_on_paper(page, write, kind):
+    """Within the margins of a sheet of A4 or Letter, whichever is smaller, at 96 dots an inch."""
+    name = "transformer.encoder.blocks.{}.self_attention.out_proj.with.a.very_long_name".format
+    shown = {
+        "large": lambda: comparison((100, 100)),
+        "steps": lambda: trajectory(pairs=True),
+        "many": lambda: trajectory(layers=60),
+        "long": lambda: comparison((30, 40), name),
+    }[kind]()
+    page.open(write(shown), 687, 932)
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    boxes = page.run(
+        "return [...document.querySelectorAll('#paper figure:not(.breakable)')].map((figure) => {"
+        "  const box = figure.getBoundingClientRect();"
+        "  const drawn = [...figure.querySelectorAll('canvas')];"
+        "  const boxes = drawn.map((canvas) => canvas.getBoundingClientRect());"
+        "  const dots = drawn.map("
+        "    (one, k) => [one.width / boxes[k].width, one.height / boxes[k].height]);"
+        "  return [box.height, Math.max(...boxes.map((one) => one.right)), dots.flat()];"
+        "})"
+    )
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert len(boxes) >= 4
+    for height, right, dots in boxes:
+        assert 100 < height <= 932 and right <= 687
+        assert dots == pytest.approx([3] * len(dots), abs=0.05), "neither squeezed nor coarse"
+    assert page.run("return document.documentElement.scrollWidth") <= 687
+
+
+def test_what_is_folded_for_the_ear_stays_so_on_paper(page, write):
+    """A table of all cells would take a ream, and the pictures are there already."""
+    page.open(write(comparison((100, 100))))
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.run("return document.getElementById('numbers').open") is False
+    assert page.run("return document.querySelectorAll('#numbers td').length") == 0
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_in_the_table_of_a_picture_have_room(page, write, width):
+    page.open(write(comparison((6, 30))), width, 844)
+    page.run("document.getElementById('numbers').open = true")
+    page.browser.execute_async_script("setTimeout(arguments[0], 100)")
+    heights = page.run(
+        "return [...document.querySelectorAll('#numbers tr')].map((row) => row.clientHeight)"
+    )
+    assert len(heights) == 7 and max(heights) < 100, "no name is a column of letters"
+    inner = "document.querySelector('#numbers .scroll')"
+    page.run(f"{inner}.scrollLeft = 1000")
+    left, name = page.run(
+        f"return [{inner}, document.querySelector('#numbers tbody th')]"
+        ".map((one) => one.getBoundingClientRect().left)"
+    )
+    assert name == left, "the names of the rows stay in view"

@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 
 from hooksim.report import Model, Plane
 from hooksim.results import Comparison
@@ -9,6 +10,7 @@ from hooksim.results.payload import (
     axis,
     colour_tables,
     comparison_payload,
+    plane,
     side_models,
     warning_pairs,
 )
@@ -83,3 +85,12 @@ def test_layers_have_a_table_for_each_side():
 def test_one_layer_keeps_its_name():
     assert axis("x", ["encoder.layer.0"]).short == ("encoder.layer.0",)
     assert axis("x", []).layers == ()
+
+
+def test_the_floor_of_the_imbalance_is_that_of_equal_spaces():
+    described = {"measures": [{"name": "cka", "key": "cka"}, {"key": "x", "k": 3}]}
+    assert plane("x", "II", {**described, "blocks": [100]}).floor == 0.04
+    # Blocks of unequal size: 100 rows at 4 / 100 and 300 at 4 / 300.
+    assert plane("x", "II", {**described, "blocks": [100, 300]}).floor == pytest.approx(8 / 400)
+    for metadata in ({}, described, {"blocks": [9]}, {"measures": None, "blocks": None}):
+        assert plane("x", "II", metadata) == Plane("II", "x_a_to_b", "x_b_to_a", None)

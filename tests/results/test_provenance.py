@@ -32,6 +32,8 @@ def test_every_entry_is_worded_under_its_heading():
             "recording_b": "path=runs/b, n_samples=10",
             "rows_a": "policy=mean, normalize=true", "rows_b": "policy=cls",
             "device_a": "cpu", "device_b": "cuda:0",
+            "reference_side.name": "step 300", "reference_side.rows": "policy=mean, sizes=(1, 2)",
+            "checkpoints.0": "step=10, rows=(policy=mean)", "checkpoints.1": "none",
         },
         "Data": {"n_samples": "5,596"},
         "Blocks": {"blocks": "3 blocks (2 of 2,048 and 1 of 1,500)", "block_size": "auto"},
@@ -44,8 +46,6 @@ def test_every_entry_is_worded_under_its_heading():
         },
         "Run": {
             "seconds": "1.23", "dropped": "A layer was dropped.", "something_new": "12,345",
-            "reference_side.name": "step 300", "reference_side.rows": "policy=mean, sizes=(1, 2)",
-            "checkpoints.0": "step=10, rows=(policy=mean)", "checkpoints.1": "none",
         },
     }  # fmt: skip
 

@@ -1,8 +1,12 @@
-// A value for each layer at every step, with a band of one standard error to either side.
+// A value for each layer at every step, with a band of one standard error to either side. Steps
+// stand at equal distances, as on the slider and in the saved pictures.
 
-const MOST_BANDS = 8; // with more layers only the chosen one has a band
+const MOST_BANDS = 8; // with more layers only the chosen one has a band, and the others are paler
+const MOST_POINTS = 40; // with more steps a curve is a line alone
+const WHOLE_FROM = 0.4; // values that take this share of their range are shown within all of it
 
-// Rows are steps, columns are layers. The range is that of the data, errors included.
+// Rows are steps, columns are layers. Values and errors, or the whole range where they take much
+// of it: the rule of the saved pictures.
 function curvesRange(curves) {
   let [low, high] = [Infinity, -Infinity];
   curves.values.forEach((value, k) => {
@@ -10,25 +14,32 @@ function curvesRange(curves) {
     const error = curves.errors[k] || 0;
     [low, high] = [Math.min(low, value - error), Math.max(high, value + error)];
   });
-  if (low > high) [low, high] = [0, 1];
-  const room = Math.max(0.04 * (high - low), 0.005);
+  const [least, most] = curves.range;
+  if (low > high) [low, high] = [least, most];
+  if (high - low >= WHOLE_FROM * (most - least)) [low, high] = [Math.min(low, least), Math.max(high, most)];
+  const room = Math.max(0.04 * (high - low), 0.005 * (most - least));
   return [low - room, high + room];
 }
 
-function layoutCurves(pen, curves, width, theme) {
+function layoutCurves(pen, curves, width, theme, tallest = 380) {
   const [low, high] = curvesRange(curves);
-  pen.font = `11px ${theme.family}`;
-  const named = curves.short.map((name) => shorten(name, 18));
-  const right = Math.min(0.3 * width, widest(pen, named) + 16);
+  pen.font = `600 11px ${theme.family}`;
+  const named = fitNames(pen, curves.short, Math.min(0.3 * width, 150));
+  const upwards = Math.min(tallest, Math.max(240, width * 0.5));
+  const points = lastPoints(curves);
+  const few = points.length * NAME_HEIGHT <= upwards;
+  const right = widest(pen, named.texts) + LEADER + (few ? 6 : BAR_WIDTH + 10);
   const [left, top, bottom] = [50, 10, 44];
-  const [across, upwards] = [width - left - right, Math.min(380, Math.max(220, width * 0.5))];
+  const across = width - left - right;
   const last = Math.max(1, curves.steps.length - 1);
-  return {
+  const layout = {
     left, top, right, low, high, named, gridWidth: across, gridHeight: upwards, width,
     height: top + upwards + bottom,
     x: (step) => left + 6 + (step / last) * (across - 12),
     y: (value) => top + upwards - ((value - low) / (high - low)) * upwards,
   };
+  layout.ends = few ? placeNames(layout, points) : null;
+  return layout;
 }
 
 function drawCurves(pen, curves, layout, theme, table, chosen) {
@@ -39,19 +50,24 @@ function drawCurves(pen, curves, layout, theme, table, chosen) {
   const order = Array.from({ length: count }, (_, layer) => layer).filter((layer) => layer !== chosen);
   for (const layer of [...order, chosen]) {
     const strong = layer === chosen;
+    // A rim keeps the chosen curve apart from those that it crosses.
+    if (strong) drawCurve(pen, curves, layout, layer, theme.surface, 7);
     if (count <= MOST_BANDS || strong) {
       drawBand(pen, curves, layout, layer, colour(layer), strong ? 0.3 : 0.13);
     }
+    pen.globalAlpha = strong || count <= MOST_BANDS ? 1 : 0.6;
     drawCurve(pen, curves, layout, layer, colour(layer), strong ? 3 : 1.5);
+    pen.globalAlpha = 1;
   }
-  drawEnds(pen, curves, layout, theme, chosen);
+  const drawNamed = layout.ends ? drawNamesAtEnds : drawLayerBar;
+  drawNamed(pen, curves, layout, theme, colour, chosen);
 }
 
 function drawCurvesFrame(pen, curves, layout, theme) {
   pen.font = `11px ${theme.family}`;
   pen.lineWidth = 1;
   const right = layout.left + layout.gridWidth;
-  for (const { value, text } of niceTicks(layout.low, layout.high, 5)) {
+  for (const { value, text } of niceTicks(layout.low, layout.high, 6)) {
     const y = layout.y(value);
     line(pen, [layout.left, y], [right, y], theme.rule);
     write(pen, text, layout.left - 6, y, theme.muted, "right", "middle");
@@ -69,6 +85,10 @@ function drawCurvesFrame(pen, curves, layout, theme) {
   pen.font = `12px ${theme.family}`;
   const middle = layout.left + layout.gridWidth / 2;
   write(pen, `${curves.stepName} (evenly spaced)`, middle, bottom + 26, theme.ink, "center", "top");
+  if (curves.from === null) return;
+  pen.setLineDash([4, 3]);
+  line(pen, [layout.x(curves.from), layout.top], [layout.x(curves.from), bottom], theme.muted);
+  pen.setLineDash([]);
 }
 
 // Runs of steps at which a layer's value is defined.
@@ -104,11 +124,12 @@ function drawCurve(pen, curves, layout, layer, colour, width) {
   pen.fillStyle = colour;
   pen.lineWidth = width;
   pen.lineJoin = "round";
+  const dotted = width > 2 && curves.steps.length <= MOST_POINTS;
   for (const run of definedRuns(curves, layer)) {
     pen.beginPath();
     run.forEach(({ step, value }) => pen.lineTo(layout.x(step), layout.y(value)));
     pen.stroke();
-    if (run.length > 1 && width < 2) continue;
+    if (run.length > 1 && !dotted) continue;
     run.forEach(({ step, value }) => {
       pen.beginPath();
       pen.arc(layout.x(step), layout.y(value), 3.2, 0, 2 * Math.PI);
@@ -117,37 +138,23 @@ function drawCurve(pen, curves, layout, layer, colour, width) {
   }
 }
 
-// Names at the right end where they do not touch, the chosen one first.
-function drawEnds(pen, curves, layout, theme, chosen) {
-  const last = curves.steps.length - 1;
-  const count = curves.layers.length;
-  const x = layout.left + layout.gridWidth + 4;
-  const taken = [];
-  const layers = Array.from({ length: count }, (_, layer) => layer).filter((layer) => layer !== chosen);
-  for (const layer of [chosen, ...layers]) {
-    const value = curves.values[last * count + layer];
-    if (Number.isNaN(value)) continue;
-    const y = layout.y(value);
-    if (taken.some((other) => Math.abs(other - y) < 13)) continue;
-    taken.push(y);
-    pen.font = `${layer === chosen ? "600 " : ""}11px ${theme.family}`;
-    const colour = layer === chosen ? theme.ink : theme.muted;
-    write(pen, shorten(layout.named[layer], 18), x, y, colour, "left", "middle");
-  }
-}
-
-// The step that is looked at.
+// The step that is looked at, which has its name even where names are left out.
 function drawCurvesCursor(pen, curves, layout, theme, step) {
   pen.clearRect(0, 0, layout.width, layout.height);
   pen.lineWidth = 1.5;
-  pen.setLineDash([3, 3]);
   const x = layout.x(step);
-  line(pen, [x, layout.top], [x, layout.top + layout.gridHeight], theme.accent);
-  pen.setLineDash([]);
+  const bottom = layout.top + layout.gridHeight;
+  line(pen, [x, layout.top], [x, bottom], theme.accent);
+  highlightName(pen, layout, theme, curves.steps[step], 11, (half) => {
+    pen.translate(x, bottom + 8 + half);
+    return -0.5;
+  });
 }
 
-// Layer and step whose value is nearest to a place.
+// Layer and step whose value is nearest to a place, or whose name is.
 function curveAt(curves, layout, x, y) {
+  const named = nameAt(curves, layout, x, y);
+  if (named >= 0) return { step: state.steps[1], layer: named };
   const last = Math.max(1, curves.steps.length - 1);
   const part = (x - layout.left - 6) / Math.max(1, layout.gridWidth - 12);
   const step = Math.min(curves.steps.length - 1, Math.max(0, Math.round(part * last)));
@@ -159,15 +166,15 @@ function curveAt(curves, layout, x, y) {
   return best < 0 ? null : { step, layer: best };
 }
 
-// The curves on the screen: those of the chosen matrix, else the first.
-const curved = { stage: null, layout: null, curves: null, theme: null, from: 0, against: null };
-
+// What is drawn for a measure. `from` is the step that all others are compared with.
 function curvesOf(item) {
   const matrix = matrixOf(item.key);
-  const named = { steps: data.steps, stepName: data.stepName };
-  if (matrix.depth < 2) return { ...item, ...numbersOf(item), ...named, against: "the reference" };
-  const against = `${data.stepName} ${data.steps[state.steps[0]]}`;
-  return { ...item, ...sameNamed(matrix, state.steps[0]), ...named, against };
+  const named = {
+    steps: data.steps.map((_, place) => stepNumber(place)), stepName: data.stepName,
+    range: [matrix.low, matrix.high],
+  };
+  if (matrix.depth < 2) return { ...item, ...numbersOf(item), ...named, from: data.referenceStep };
+  return { ...item, ...sameNamed(matrix, state.steps[0]), ...named, from: state.steps[0] };
 }
 
 // Of all pairs of steps: each layer of a step of A with the layer of the same name at every step.
@@ -186,49 +193,15 @@ function sameNamed(matrix, from) {
   return { layers, short, values, errors };
 }
 
-// Whether another step of A was chosen since the curves were drawn.
-function curvesMoved() {
-  return matrixOf(curved.curves.key).depth === 2 && curved.from !== state.steps[0];
-}
-
-function showCurves() {
-  const item = data.curves.find(({ key }) => key === state.matrix.key) ?? data.curves[0];
-  const curves = (curved.curves = curvesOf(item));
-  state.layer = Math.min(state.layer, curves.layers.length - 1);
-  const theme = (curved.theme = readTheme(curved.stage.box));
-  const layout = layoutCurves(curved.stage.measure, curves, curved.stage.width, theme);
-  curved.layout = layout;
-  drawCurves(curved.stage.open(layout), curves, layout, theme, depthColours, state.layer);
-  curved.from = state.steps[0];
-  curved.against.textContent = `Each layer of ${curves.against} with the layer of the same name. `;
-  find("curves-label").textContent = curves.label;
-  const select = find("curves-layer");
-  if (select.dataset.key !== curves.key) {
-    select.dataset.key = curves.key;
-    select.replaceChildren(...curves.layers.map((layer) => make("option", layer)));
-  }
-  select.selectedIndex = state.layer;
-}
-
-function showCurvesCursor() {
-  const { curves } = curved;
-  const step = state.steps[1];
-  drawCurvesCursor(curved.stage.overPen, curves, curved.layout, curved.theme, step);
-  const k = step * curves.layers.length + state.layer;
-  const { value, error } = formatEstimate(curves.values[k], curves.errors[k]);
-  const shown = `${curves.layers[state.layer]}, ${curves.stepName} ${curves.steps[step]}: ${value} ${error}`;
-  find("curves-readout").textContent = shown.trim();
-  curved.stage.base.setAttribute("aria-label", `${curves.label}. ${shown.trim()}`);
-}
-
-function wireCurves() {
-  curved.stage = new Stage(find("curves"));
-  curved.against = make("span");
-  find("trajectory").querySelector(".quiet").prepend(curved.against);
-  curved.stage.onPoint((x, y) => {
-    const found = curveAt(curved.curves, curved.layout, x, y);
-    if (!found || (found.layer === state.layer && found.step === state.steps[1])) return;
-    update({ layer: found.layer, steps: [state.steps[0], found.step] });
-  });
-  find("curves-layer").addEventListener("change", (event) => update({ layer: event.target.selectedIndex }));
+// What a curve is and what its signs mean; layers without a curve are counted.
+function curvesWords(curves, layout) {
+  const matrix = matrixOf(curves.key);
+  const own = matrix.depth > 1 ? `A at ${stepText(curves.from)}` : `A (${data.axes[matrix.a].label})`;
+  const words = [`Each layer of ${own} with the layer of the same name of B.`];
+  words.push("Bands are one standard error to either side. Dark to bright: first to last layer.");
+  if (curves.from !== null) words.push(`Dashed: ${stepText(curves.from)}, which all others are compared with.`);
+  if (layout.named.numbered) words.push("Numbers are positions of layers, from 0.");
+  const missing = curves.layers.length - lastPoints(curves).length;
+  if (missing) words.push(`${missing} of ${curves.layers.length} layers have no curve: no step has an equally named one, or they are undefined.`);
+  return words.join(" ");
 }

@@ -23,10 +23,31 @@ function sliceOf(matrix, steps) {
   const { values, errors } = numbersOf(matrix);
   const [from, to] = [place * rows * columns, (place + 1) * rows * columns];
   return {
-    matrix, a, b, rows, columns,
+    matrix, rows, columns,
+    a: matrix.depth > 1 ? { ...a, label: stepText(steps[0]) } : a,
+    b: matrix.depth > 0 ? { ...b, label: stepText(steps[1]) } : b,
     values: values.subarray(from, to),
     errors: errors.subarray(from, to),
   };
+}
+
+// A step as people write it: large numbers in groups of three digits.
+function stepNumber(place) {
+  const text = data.steps[place] ?? "";
+  return /^\d+$/.test(text) ? text.replace(/\B(?=(\d{3})+$)/g, ",") : text;
+}
+
+// A step in a sentence; one that is no number has a name of its own.
+function stepText(place) {
+  const text = stepNumber(place);
+  return /^\d/.test(text) ? `${data.stepName} ${text}` : text;
+}
+
+// The steps of A and B to begin with: the first and the last, but not one that A is compared with
+// itself at.
+function openingSteps() {
+  const last = Math.max(0, data.steps.length - 1);
+  return [0, last > 0 && data.referenceStep === last ? 0 : last];
 }
 
 // A measure's name; "k = 1" must not be torn apart.
@@ -51,10 +72,10 @@ function namesAt(slice, [i, j]) {
 // What is looked at; whoever shows a part of it hears of every change.
 const state = {
   matrix: data.matrices[0],
-  steps: [0, Math.max(0, data.steps.length - 1)],
+  steps: openingSteps(),
   cell: [0, 0],
   side: "a",
-  zoomed: false,
+  whole: false,
   layer: 0,
   spoken: false,
 };

@@ -47,9 +47,8 @@ function showSliders() {
     slider.closest(".slider").hidden = !used;
     slider.max = Math.max(0, data.steps.length - 1);
     slider.value = state.steps[which];
-    const text = data.steps[state.steps[which]] ?? "";
-    slider.setAttribute("aria-valuetext", `${data.stepName} ${text}`);
-    find(`step-${"ab"[which]}-name`).textContent = text;
+    slider.setAttribute("aria-valuetext", stepText(state.steps[which]));
+    find(`step-${"ab"[which]}-name`).textContent = stepNumber(state.steps[which]);
     const name = data.stepName[0].toUpperCase() + data.stepName.slice(1);
     const both = state.matrix.depth > 1;
     find(`step-${"ab"[which]}-label`).textContent = both ? `${name} of ${"AB"[which]}` : name;
@@ -74,7 +73,7 @@ function showHeatmap(slice) {
   const stage = heat.stage;
   const theme = (heat.theme = readTheme(stage.box));
   const scale = (heat.scale = new Scale(slice.matrix, colours));
-  const limits = { height: 620, cell: 108 };
+  const limits = { height: 620, cell: 150 };
   const layout = (heat.layout = layoutHeatmap(stage.measure, slice, stage.width, limits, theme));
   drawHeatmap(stage.open(layout), slice, layout, scale, theme);
   for (const name of ["above", "axis-b"]) find(name).style.maxWidth = `${layout.width}px`;
@@ -107,6 +106,13 @@ function legend(slice, layout) {
   return parts.join(" ");
 }
 
+function showNumbers(slice) {
+  showTable("numbers", CORNER, slice.a.layers, slice.b.layers, (i, j) => {
+    const k = i * slice.columns + j;
+    return [slice.values[k], slice.errors[k]];
+  });
+}
+
 function showCursor(slice) {
   const [i, j] = state.cell;
   drawCursor(heat.stage.overPen, slice, heat.layout, heat.theme, state.cell);
@@ -132,6 +138,7 @@ function wireHeatmap() {
   heat.stage.box.addEventListener("focus", () => {
     if (heat.stage.box.matches(":focus-visible")) update({ spoken: true });
   });
+  find("numbers").addEventListener("toggle", () => showNumbers(sliceOf(state.matrix, state.steps)));
   find("pad").querySelectorAll("button").forEach((button) => {
     button.addEventListener("click", () => moveCell(button.value));
   });
@@ -174,7 +181,7 @@ function showReadout(slice) {
   heat.stage.box.setAttribute("aria-label", `Heatmap of ${titleOf(slice.matrix)}. ${shown}`);
 }
 
-// What makes a cell special: that it is the closest for its layer of A, or of B.
+// What makes a cell special: that it is the closest for its layer of A, or of B, as in the table.
 function matchNote(slice, i, j) {
   const row = bestMatches(slice, "a")[i];
   const column = bestMatches(slice, "b")[j];
@@ -182,11 +189,12 @@ function matchNote(slice, i, j) {
   const ofB = slice.rows > 1 && column.best === i;
   if (!ofA && !ofB) return "";
   const doubt = [];
-  if (ofA && !row.decided) doubt.push(slice.b.layers[row.second]);
-  if (ofB && !column.decided) doubt.push(slice.a.layers[column.second]);
-  const whose = ofA && ofB ? "either layer" : `this layer of ${ofA ? "A" : "B"}`;
-  const apart = doubt.length ? `, not told apart from ${doubt.join(" and ")}` : "";
-  return `The closest match of ${whose}${apart}.`;
+  if (ofA && !row.decided) doubt.push(`${slice.b.layers[row.second]} of B`);
+  if (ofB && !column.decided) doubt.push(`${slice.a.layers[column.second]} of A`);
+  const which = ofA ? "The closest layer of B for this one of A" : "The closest layer of A for this one of B";
+  const both = ofA && ofB ? ", and the other way round" : "";
+  const apart = doubt.length ? `; not told apart from ${doubt.join(", nor from ")}` : "";
+  return `${which}${both}${apart}.`;
 }
 
 // The same pair in all other matrices that have it.
@@ -254,9 +262,13 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+function safeName(text) {
+  return text.replace(/[^A-Za-z0-9_-]+/g, "_");
+}
+
 function fileName(slice) {
   const used = [[], [state.steps[1]], state.steps][slice.matrix.depth];
-  const parts = used.map((step) => data.steps[step].replace(/[^A-Za-z0-9_-]+/g, "_"));
+  const parts = used.map((step) => safeName(data.steps[step]));
   return [slice.matrix.file, ...parts].join(".");
 }
 

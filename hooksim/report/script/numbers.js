@@ -54,12 +54,12 @@ function csvName(name) {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
-// The table that a saved result holds: A down, B across, all digits.
-function csvTable(numbers, layersA, layersB) {
-  const lines = [[CORNER, ...layersB.map(csvName)].join(",")];
-  layersA.forEach((layer, i) => {
-    const row = numbers.subarray(i * layersB.length, (i + 1) * layersB.length);
-    lines.push([csvName(layer), ...Array.from(row, pythonText)].join(","));
+// The table that a saved result holds: for a matrix A down, B across; all digits.
+function csvTable(numbers, down, across, corner = CORNER) {
+  const lines = [[corner, ...across.map(csvName)].join(",")];
+  down.forEach((name, i) => {
+    const row = numbers.slice(i * across.length, (i + 1) * across.length);
+    lines.push([csvName(name), ...Array.from(row, pythonText)].join(","));
   });
   return lines.join("\n") + "\n";
 }

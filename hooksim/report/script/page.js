@@ -11,13 +11,14 @@ function show(slice, changes) {
   if (concerns(changes, "matrix", "steps", "all")) {
     showSliders();
     showHeatmap(slice);
+    showNumbers(slice);
   }
   if (concerns(changes, "matrix", "steps", "side", "all")) showMatches(slice);
   showCursor(slice);
   showReadout(slice);
   markMatch();
   if (data.planes.length) {
-    if (concerns(changes, "matrix", "steps", "zoomed", "all")) showPlane();
+    if (concerns(changes, "matrix", "steps", "whole", "all")) showPlane();
     showPlaneCursor();
   }
   if (data.curves.length) {

@@ -1,6 +1,7 @@
 // The page on paper: every matrix, plane and curve in light colours, drawn for printing only.
 
 const PAPER_WIDTH = 640;
+const PAPER_CURVES = 260; // two pictures on a page
 const PAPER_RATIO = 3; // printers have finer dots than screens
 
 function paperFigure(title, words, ...canvases) {
@@ -15,7 +16,7 @@ function paperHeatmap(matrix, theme) {
   const scale = new Scale(matrix, colours);
   const [bar, canvas] = [make("canvas"), make("canvas")];
   drawBar(bar, scale, 320, extremesOf(matrix), theme, NaN, PAPER_RATIO);
-  const limits = { height: 640, cell: 80 };
+  const limits = { height: 540, cell: 52 }; // a large one below the head of the page, two small ones on a page
   const layout = layoutHeatmap(canvas.getContext("2d"), slice, PAPER_WIDTH, limits, theme);
   drawHeatmap(penFor(canvas, layout.width, layout.height, PAPER_RATIO), slice, layout, scale, theme);
   const [above, below] = [make("p", "", "axis"), make("p", "", "axis")];
@@ -26,9 +27,9 @@ function paperHeatmap(matrix, theme) {
 }
 
 function stepsText(matrix) {
-  const names = state.steps.map((step) => data.steps[step]);
-  if (matrix.depth === 1) return `, ${data.stepName} ${names[1]}`;
-  return matrix.depth === 2 ? `, ${data.stepName} ${names[0]} of A, ${names[1]} of B` : "";
+  const names = state.steps.map(stepText);
+  if (matrix.depth === 1) return `, ${names[1]}`;
+  return matrix.depth === 2 ? `, ${names[0]} of A, ${names[1]} of B` : "";
 }
 
 function paperMatches(matrix) {
@@ -38,27 +39,27 @@ function paperMatches(matrix) {
   table.append(make("thead"), make("tbody"));
   table.tHead.append(head);
   table.tBodies[0].append(...matchRows(sliceOf(matrix, state.steps), "a"));
-  const figure = paperFigure(`Best matches: ${titleOf(matrix)}${stepsText(matrix)}`, "", table);
+  const figure = paperFigure(`Closest layers: ${titleOf(matrix)}${stepsText(matrix)}`, "", table);
   figure.className = "breakable";
   return figure;
 }
 
 function paperPlane(item, theme) {
-  const plane = planeOf(item, false);
+  const plane = planeOf(item, state.whole);
   const canvas = make("canvas");
-  const layout = layoutPlane(520, planeView(plane.forth, plane.back, false));
+  const layout = layoutPlane(canvas.getContext("2d"), 480, planeView(plane.forth, plane.back, plane.whole), theme);
   drawPlane(penFor(canvas, layout.width, layout.height, PAPER_RATIO), plane, layout, theme, depthColours);
-  const words = "One point is one pair of layers. Ringed: for each layer of A the layer of B with the smallest imbalance from A to B. Dark to bright: first to last layer of A.";
-  return paperFigure(`Plane: ${item.label}${stepsText(plane.forth.matrix)}`, words, canvas);
+  const words = `One point is one pair of layers. ${planeWords(plane)}`;
+  return paperFigure(`Plane: ${titleOf(item)}${stepsText(plane.forth.matrix)}`, words, canvas);
 }
 
 function paperCurves(item, theme) {
   const curves = curvesOf(item);
   const canvas = make("canvas");
-  const layout = layoutCurves(canvas.getContext("2d"), curves, PAPER_WIDTH, theme);
+  const layout = layoutCurves(canvas.getContext("2d"), curves, PAPER_WIDTH, theme, PAPER_CURVES);
   const pen = penFor(canvas, layout.width, layout.height, PAPER_RATIO);
   drawCurves(pen, curves, layout, theme, depthColours, Math.min(state.layer, curves.layers.length - 1));
-  return paperFigure(curves.label, "Bands are one standard error to either side.", canvas);
+  return paperFigure(titleOf({ label: curves.label }), curvesWords(curves, layout), canvas);
 }
 
 function layPaper() {
@@ -77,7 +78,7 @@ function wirePaper() {
   let folded = [];
   window.addEventListener("beforeprint", () => {
     layPaper();
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open]):not(.screen *)")];
     folded.forEach((details) => (details.open = true));
   });
   window.addEventListener("afterprint", () => {

@@ -5,25 +5,25 @@ const MOST_ERROR_BARS = 200;
 
 // Colours of layers by depth, without the end that the background would swallow.
 function depthColour(table, share, dark) {
-  const [from, to] = dark ? [0.3, 1] : [0, 0.88];
+  const [from, to] = dark ? [0.4, 1] : [0, 0.8];
   return table[Math.round((from + share * (to - from)) * (table.length - 1))];
 }
 
-// A square piece of the plane that shows all of it, or only where the points are.
-function planeView(forth, back, zoomed) {
+// A square piece of the plane: where the points are, or all of it.
+function planeView(forth, back, whole) {
   const xs = [];
   const ys = [];
   forth.values.forEach((x, k) => {
     const y = back.values[k];
     if (Number.isNaN(x + y)) return;
-    const [ex, ey] = zoomed ? [forth.errors[k] || 0, back.errors[k] || 0] : [0, 0];
+    const [ex, ey] = whole ? [0, 0] : [forth.errors[k] || 0, back.errors[k] || 0];
     xs.push(x - ex, x + ex);
     ys.push(y - ey, y + ey);
   });
   const span = (some) => some.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
   const [lowX, highX] = span(xs);
   const [lowY, highY] = span(ys);
-  if (zoomed && xs.length) {
+  if (!whole && xs.length) {
     const side = 1.12 * Math.max(highX - lowX, highY - lowY, 0.01);
     return { left: (lowX + highX - side) / 2, low: (lowY + highY - side) / 2, side };
   }
@@ -31,8 +31,10 @@ function planeView(forth, back, zoomed) {
   return { left: -MARGIN * top, low: -MARGIN * top, side: top * (1 + 2 * MARGIN) };
 }
 
-function layoutPlane(width, view) {
-  const [left, bottom, top] = [46, 44, 8];
+function layoutPlane(pen, width, view, theme) {
+  pen.font = `11px ${theme.family}`;
+  const ticks = niceTicks(view.low, view.low + view.side, 5).map(({ text }) => text);
+  const [left, bottom, top] = [Math.ceil(widest(pen, ticks)) + 28, 44, 8];
   const size = Math.min(560, width - left - 10);
   return {
     left, top, size, width: left + size + 10, height: top + size + bottom, view,
@@ -48,8 +50,9 @@ function drawPlane(pen, plane, layout, theme, table) {
   pen.beginPath();
   pen.rect(layout.left, layout.top, layout.size, layout.size);
   pen.clip();
-  if (!plane.zoomed) drawCorners(pen, layout, theme);
+  if (plane.whole) drawCorners(pen, layout, theme);
   drawDiagonal(pen, layout, theme);
+  drawFloor(pen, plane.floor, layout, theme);
   const { forth, back } = plane;
   if (forth.values.length <= MOST_ERROR_BARS) drawErrorBars(pen, forth, back, layout, theme);
   drawPoints(pen, forth, back, layout, theme, table);
@@ -62,24 +65,31 @@ function drawPlaneFrame(pen, plane, layout, theme) {
   pen.font = `11px ${theme.family}`;
   pen.lineWidth = 1;
   for (const { value, text } of niceTicks(view.left, view.left + view.side, 5)) {
-    if (!plane.zoomed && value < 0) continue;
+    if (value < 0) continue;
     const x = layout.x(value);
     line(pen, [x, top], [x, top + size], theme.rule);
     write(pen, text, x, top + size + 6, theme.muted, "center", "top");
   }
   for (const { value, text } of niceTicks(view.low, view.low + view.side, 5)) {
-    if (!plane.zoomed && value < 0) continue;
+    if (value < 0) continue;
     const y = layout.y(value);
     line(pen, [left, y], [left + size, y], theme.rule);
     write(pen, text, left - 6, y, theme.muted, "right", "middle");
   }
   pen.font = `12px ${theme.family}`;
-  write(pen, "A to B", left + size / 2, top + size + 26, theme.ink, "center", "top");
+  const [across, upwards] = [axisWords("A", "B", size, pen), axisWords("B", "A", size, pen)];
+  write(pen, across, left + size / 2, top + size + 26, theme.ink, "center", "top");
   pen.save();
   pen.translate(4, top + size / 2);
   pen.rotate(-Math.PI / 2);
-  write(pen, "B to A", 0, 0, theme.ink, "center", "top");
+  write(pen, upwards, 0, 0, theme.ink, "center", "top");
   pen.restore();
+}
+
+// What an axis says, as much as has room.
+function axisWords(from, to, size, pen) {
+  const words = `${from} to ${to} (0: ${from} tells the neighbours in ${to}, 1: it tells none)`;
+  return pen.measureText(words).width <= size ? words : `${from} to ${to}`;
 }
 
 function drawCorners(pen, layout, theme) {
@@ -98,6 +108,16 @@ function drawDiagonal(pen, layout, theme) {
   const [low, high] = [Math.max(view.left, view.low), Math.min(view.left, view.low) + view.side];
   pen.setLineDash([4, 3]);
   line(pen, [layout.x(low), layout.y(low)], [layout.x(high), layout.y(high)], theme.muted);
+  pen.setLineDash([]);
+}
+
+// The least that there is, in either direction.
+function drawFloor(pen, floor, layout, theme) {
+  if (floor === null) return;
+  const { left, top, size } = layout;
+  pen.setLineDash([1.5, 3]);
+  line(pen, [layout.x(floor), top], [layout.x(floor), top + size], theme.muted);
+  line(pen, [left, layout.y(floor)], [left + size, layout.y(floor)], theme.muted);
   pen.setLineDash([]);
 }
 
@@ -188,22 +208,34 @@ function chosenPlane() {
   return data.planes.find(({ forth, back }) => forth === key || back === key) ?? data.planes[0];
 }
 
-function planeOf({ label, forth, back }, zoomed) {
+function planeOf({ label, forth, back, floor }, whole) {
   const [one, other] = [forth, back].map((key) => sliceOf(matrixOf(key), state.steps));
-  return { label, forth: one, back: other, zoomed };
+  return { label, forth: one, back: other, floor, whole };
 }
 
 function showPlane() {
-  const plane = (planar.plane = planeOf(chosenPlane(), state.zoomed));
+  const plane = (planar.plane = planeOf(chosenPlane(), state.whole));
   const theme = (planar.theme = readTheme(planar.stage.box));
-  const view = planeView(plane.forth, plane.back, plane.zoomed);
-  const layout = (planar.layout = layoutPlane(planar.stage.width, view));
+  const view = planeView(plane.forth, plane.back, plane.whole);
+  const layout = (planar.layout = layoutPlane(planar.stage.measure, planar.stage.width, view, theme));
   drawPlane(planar.stage.open(layout), plane, layout, theme, depthColours);
   find("plane-label").textContent = titleOf({ label: plane.label });
-  find("zoom").setAttribute("aria-pressed", String(state.zoomed));
-  const undefinedPairs = plane.forth.values.filter((x, k) => Number.isNaN(x + plane.back.values[k]));
-  const count = undefinedPairs.length;
-  find("plane-undefined").textContent = count ? `${count} of ${plane.forth.values.length} pairs are undefined and left out.` : "";
+  find("whole").setAttribute("aria-pressed", String(state.whole));
+  find("plane-words").textContent = planeWords(plane);
+}
+
+// What the signs in the plane mean; pairs without a point are counted.
+function planeWords({ forth, back, floor, whole }) {
+  const words = whole ? [] : ["Shown is the part of the plane where the points are."];
+  words.push("Above the dashed line A tells more of B than B of A, below it the other way round.");
+  if (floor !== null) {
+    words.push(`Dotted: ${formatNumber(floor, 4)}, the least there is, which equal spaces have: (k + 1) / n.`);
+  }
+  words.push("Ringed: for each layer of A the layer of B with the smallest imbalance from A to B.");
+  words.push("Dark to bright: first to last layer of A.");
+  const missing = forth.values.filter((x, k) => Number.isNaN(x + back.values[k])).length;
+  if (missing) words.push(`${missing} of ${forth.values.length} pairs are undefined and left out.`);
+  return words.join(" ");
 }
 
 function showPlaneCursor() {
@@ -227,5 +259,5 @@ function wirePlane() {
     const cell = pairAt(planar.plane, planar.layout, x, y);
     if (cell && String(cell) !== String(state.cell)) update({ cell });
   });
-  find("zoom").addEventListener("click", () => update({ zoomed: !state.zoomed }));
+  find("whole").addEventListener("click", () => update({ whole: !state.whole }));
 }
