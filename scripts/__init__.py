@@ -1,0 +1,1 @@
+"""What anyone can run from a checkout, and the cases of the benchmark."""

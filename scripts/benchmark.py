@@ -1,0 +1,133 @@
+"""Measure hooksim beside the bare forward passes and other tools, on the same inputs.
+
+Everything takes turns, A B C A B C, so that a busy machine slows all of them; times are the best
+of the runs, memory is the largest peak above what the process held before, errors are distances
+from float64. Cases: a language models, b convolutions, c statistics alone, d growth, e checkpoints,
+f hooks, g imports.
+
+The other tools want packages that hooksim cannot live with (numpy 1), so they have an environment
+of their own, made from the root of the repository with Python 3.11 or 3.12 and hooksim's Python for
+the versions:
+
+    python3 -m venv .bench
+    .bench/bin/pip install $(.venv/bin/python scripts/benchmark.py --requirements)
+
+With it, and without it:
+
+    .venv/bin/python scripts/benchmark.py --peers .bench/bin/python --out runs/benchmark
+    .venv/bin/python scripts/benchmark.py --case a --case b
+"""
+
+import argparse
+import json
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # for the package beside this file, wherever this is started
+
+from scripts.benchmarks.registry import CASES  # noqa: E402
+from scripts.benchmarks.table import as_json, markdown  # noqa: E402
+from scripts.benchmarks.turns import Asked, measure  # noqa: E402
+from scripts.benchmarks.worker import Worker  # noqa: E402
+
+__all__ = ["main"]
+
+
+def requirements() -> None:
+    """Print what the other tools' environment needs: the extra `bench`, and the same models."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    same = [f"{name}=={version(name).split('+')[0]}" for name in ("torch", "transformers")]
+    print(*project["optional-dependencies"]["bench"], *same, sep="\n")
+
+
+def machine(described: Mapping[str, Any]) -> str:
+    """The machine in a line."""
+    return (
+        f"{described['system']}, {described['processor']} ({described['capability']}), "
+        f"{described['processors']} processors, {described['threads']} threads"
+    )
+
+
+def versions(described: Mapping[str, Any]) -> str:
+    """The versions in a line."""
+    listed = (f"{name} {number}" for name, number in described["versions"].items())
+    return ", ".join([f"Python {described['python']}", *listed])
+
+
+def run(
+    names: Sequence[str], workers: Sequence[Asked], *, small: bool, repeats: int, out: Path | None
+) -> str:
+    """Measure cases, write after each what there is so far, and give the whole as Markdown."""
+    environments = [worker.ask({"do": "surroundings"}) for worker in workers[:2]]
+    tables, numbers = [], {}
+    head = [f"Best of {repeats}. {date.today()}: {machine(environments[0])}.", ""]
+    head += [
+        f"- {where}: {versions(each)}."
+        for where, each in zip(("hooksim", "other tools"), environments, strict=False)
+    ]
+    text = ""
+    for name in names:
+        case = CASES[name](small)
+        measured = measure(name, case, workers, small=small, repeats=repeats)
+        tables.append(markdown(case, measured))
+        numbers[name] = as_json(case, measured)
+        text = "\n\n".join(["\n".join(head), *tables]) + "\n"
+        if out is not None:
+            found = {"repeats": repeats, "small": small, "environments": environments}
+            write(out, text, {**found, "cases": numbers})
+            if case.curves is not None:
+                case.curves(measured.outcomes, out)
+    return text
+
+
+def write(out: Path, text: str, numbers: Mapping[str, Any]) -> None:
+    """Write both forms."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "benchmark.md").write_text(text, encoding="utf-8")
+    dumped = json.dumps(numbers, indent=1, allow_nan=False)
+    (out / "benchmark.json").write_text(dumped + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Read the arguments and do what they say."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--requirements", action="store_true", help="print what the other tools' environment needs"
+    )
+    parser.add_argument(
+        "--case", action="append", choices=list(CASES), help="this case only; may be repeated"
+    )
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="the Python of the other tools' environment"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for benchmark.md, benchmark.json and pictures"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each (3)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of every library (2)")
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to see that it runs")
+    options = parser.parse_args()
+    if options.requirements:
+        return requirements()
+    if min(options.repeats, options.threads) < 1:
+        parser.error("--repeats and --threads: expected at least 1.")
+    pythons = [sys.executable, *([options.peers] * 2 if options.peers else [])]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(each, options.threads)) for each in pythons]
+        names = options.case or list(CASES)
+        text = run(names, workers, small=options.small, repeats=options.repeats, out=options.out)
+    print(text)
+    return None
+
+
+if __name__ == "__main__":
+    main()
