@@ -174,6 +174,13 @@ class TestTransformers:
             load_tokenizer(MINILM).save_pretrained(tmp_path)
         assert load_tokenizer(tmp_path)("a word")["input_ids"] == [101, 1037, 2773, 102]
 
+    def test_weights_that_are_cut_off(self, tmp_path):
+        tiny_bert().save_pretrained(tmp_path / "cut")
+        weights = tmp_path / "cut" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        with pytest.raises(ConfigError, match=r"path: cannot load '.*cut': .+"):
+            load_model(tmp_path / "cut")
+
 
 class TestImageProcessors:
     @pytest.fixture

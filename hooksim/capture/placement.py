@@ -15,11 +15,12 @@ __all__ = [
     "check_values",
     "evaluating",
     "input_device",
+    "is_sharded",
     "other_precision",
     "placed",
 ]
 
-_SHARDED = frozenset({"FullyShardedDataParallel", "FSDPModule", "ScriptModule"})
+_SHARDED = frozenset({"FullyShardedDataParallel", "FSDPModule"})
 
 
 def as_device(device: torch.device | str | None) -> torch.device | None:
@@ -86,6 +87,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, training in modes:
+            if module.training is not training:
+                module.train(training)  # a layer of the user's may undo what its own eval did
+        for module, training in modes:  # `train` reaches children, whose own mode may be another
             module.training = training
 
 
@@ -177,10 +181,36 @@ def can_stop_early(model: nn.Module) -> bool:
         False for models whose parameters are sharded, which must be gathered and freed in step,
         and for scripted ones, which turn our exception into their own.
     """
-    for module in model.modules():
-        if not _SHARDED.isdisjoint(base.__name__ for base in type(module).__mro__):
-            return False
+    if _has(model, _SHARDED | {"ScriptModule"}):
+        return False
     return not any(hasattr(parameter, "ds_id") for parameter in model.parameters())
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Tell whether the processes of a group must run a model together, batch by batch.
+
+    Args:
+        model: Any module.
+
+    Returns:
+        True where a process holds a part of some parameter: FSDP, DeepSpeed ZeRO-3, DTensor.
+
+    Example:
+        >>> is_sharded(nn.Linear(2, 2))
+        False
+    """
+    return _has(model, _SHARDED) or any(
+        hasattr(parameter, "ds_id") or type(parameter.data).__name__ == "DTensor"
+        for parameter in model.parameters()
+    )
+
+
+def _has(model: nn.Module, kinds: frozenset[str]) -> bool:
+    """Whether a module is of one of the kinds, known by their names."""
+    return any(
+        not kinds.isdisjoint(base.__name__ for base in type(module).__mro__)
+        for module in model.modules()
+    )
 
 
 def _execution_devices(model: nn.Module) -> Iterator[torch.device]:

@@ -35,9 +35,9 @@ class Pictures(NamedTuple):
 def find_pictures(path: str) -> Pictures:
     """Find the pictures of a folder and of the folders in it, links followed.
 
-    A picture is a file whose name ends like one of a format that Pillow reads. Every one is opened
-    (not decoded) at once, so that a file that is none is told before the work and not in the
-    middle of it.
+    A picture is a file whose name ends like one of a format that Pillow reads. Hidden files and
+    folders are left out: they hold thumbnails and copies. Every picture is opened (not decoded) at
+    once, so that a file that is none is told before the work and not in the middle of it.
 
     Args:
         path: The folder.
@@ -60,7 +60,7 @@ def find_pictures(path: str) -> Pictures:
     ids: list[str] = []
     others: list[str] = []
     for name in sorted(_files(folder), key=_natural):
-        (ids if Path(name).suffix.lower() in known else others).append(name)
+        (ids if Path(name).suffix.lower() in known and not _hidden(name) else others).append(name)
     if not ids:
         among = f" among {count(others, 'file')} ({listed(others)})" if others else ""
         raise ConfigError(f"path: {path!r} holds no pictures{among}")
@@ -111,6 +111,10 @@ def _files(folder: Path) -> Iterator[str]:
         folders.sort()
         seen.add(Path(place).resolve())
         folders[:] = [name for name in folders if Path(place, name).resolve() not in seen]
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def _natural(name: str) -> list[tuple[str, int, str]]:

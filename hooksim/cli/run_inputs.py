@@ -104,7 +104,7 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
         return inputs
     with config.at("reference"):
         side = inputs.take("reference", keys.reference)
-    # The longest is told apart from each of them, such as seed-1/checkpoint-300 from checkpoint-300.
+    # The longest tells it apart from each of them: seed-1/checkpoint-300 from checkpoint-300.
     name = max((short_names(keys.reference, each.spec)[0] for each in found), key=len)
     return replace(inputs, reference=side, reference_spec=keys.reference, reference_name=name)
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from safetensors import SafetensorError
+
 from hooksim.errors import ConfigError
 from hooksim.loading.weights import LoadedModel, WeightReport
 from hooksim.loading.wording import first_line, listed
@@ -20,8 +22,16 @@ __all__ = [
 
 Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
 
-LOADING_FAILS_WITH = (OSError, ValueError, ImportError, KeyError, AttributeError)
-"""What `from_pretrained` raises where there is nothing to be loaded."""
+LOADING_FAILS_WITH = (
+    OSError,
+    ValueError,
+    ImportError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    SafetensorError,
+)
+"""What `from_pretrained` raises where nothing is to be loaded, or a file is cut off."""
 
 
 def load_transformers_model(

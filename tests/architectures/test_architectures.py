@@ -25,6 +25,7 @@ from tests.architectures.vision_models import VISION, VISION_MODELS, WAVES
 from tests.capture.tiny_models import hook_count
 
 TABLE = {**TEXT_MODELS, **VISION_MODELS, **PLAIN_MODELS}
+PLAIN = (bool, int, float, str, torch.dtype, torch.device)
 PADDED = [(name, side) for name, each in TABLE.items() for side in each.padding]
 
 
@@ -43,9 +44,21 @@ def built(name: str, seed: int) -> nn.Module:
     return model
 
 
+def attributes(module: nn.Module):
+    """Every attribute by name, with its value or length where it has one that can be compared.
+
+    A tensor or none is all one: RecurrentGemma keeps that of its last forward, whoever called it.
+    """
+    found = {}
+    for name, value in vars(module).items():
+        sized = hasattr(value, "__len__") and not isinstance(value, torch.Tensor)
+        found[name] = value if isinstance(value, PLAIN) else len(value) if sized else None
+    return found
+
+
 def state(model: nn.Module):
-    """What a run must leave alone: names on every module, modes, hooks, and every number."""
-    modules = [(sorted(vars(each)), each.training) for each in model.modules()]
+    """What a run must leave alone: attributes of every module, modes, hooks, and every number."""
+    modules = [(attributes(each), each.training) for each in model.modules()]
     tensors = [each.clone() for each in (*model.parameters(), *model.buffers())]
     return modules, hook_count(model), tensors
 
@@ -53,6 +66,17 @@ def state(model: nn.Module):
 def unchanged(before, after):
     same = [torch.equal(old, new) for old, new in zip(before[2], after[2], strict=True)]
     return before[:2] == after[:2] and all(same)
+
+
+def test_a_counter_that_moved_is_seen():
+    model = nn.Linear(2, 2)
+    model.calls, model.kept = 0, []
+    before = state(model)
+    assert unchanged(before, state(model))
+    model.calls += 1
+    assert not unchanged(before, state(model))
+    model.calls, model.kept = 0, [1]
+    assert not unchanged(before, state(model))
 
 
 def compared(name, a, b, **options):

@@ -90,6 +90,15 @@ class TestFinding:
             ),
         ]
 
+    @pytest.mark.parametrize("name", [".thumbs/2.png", "a/._2.png", "__MACOSX/a/2.png"])
+    def test_hidden_copies_are_no_samples(self, name, tmp_path):
+        (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pics" / name).write_bytes((tmp_path / "pics/a/2.png").read_bytes())
+        found = find_pictures("pics")
+        assert len(found.ids) == 10
+        text = f"data: 1 file beside the 10 pictures not read ({name!r})."
+        assert [note.text for note in found.notes] == [text]
+
     @pytest.mark.parametrize(
         ("path", "words"),
         [

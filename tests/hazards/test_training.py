@@ -33,6 +33,31 @@ def test_dropout_is_off_and_norms_use_and_keep_their_statistics():
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
+class Merging(nn.Linear):
+    """Adds a low-rank update to its weight in eval mode, and takes it away to be trained."""
+
+    def __init__(self):
+        super().__init__(4, 4)
+        self.update, self.merged = nn.Parameter(torch.ones(4, 4)), False
+
+    def train(self, mode=True):
+        if self.merged is mode:
+            self.weight.data += -self.update if mode else self.update
+            self.merged = not mode
+        return super().train(mode)
+
+
+@pytest.mark.parametrize("around", [[], [nn.BatchNorm1d(4).eval()]])
+def test_layers_that_merge_in_eval_mode_are_unmerged(around):
+    model = nn.Sequential(Merging(), nn.ReLU(), *around)
+    assert model.training
+    weight, before = model[0].weight.clone(), modes(model)
+    hooksim.record(model, BATCHES, ["0"], progress=False)
+    assert not model[0].merged
+    torch.testing.assert_close(model[0].weight, weight)
+    assert modes(model) == before
+
+
 @pytest.mark.parametrize("act", ["compare", "record"])
 def test_each_module_gets_its_own_mode_back(act):
     model = normalised()
