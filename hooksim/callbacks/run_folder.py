@@ -39,8 +39,17 @@ class RunFolder:
         self._probe = probe
         self._checkpoints: list[int] = []
 
-    def begin(self) -> None:
-        """Begin a new run: what an earlier one left here goes, and the references are kept."""
+    def begin(self) -> list[str]:
+        """Begin a new run: what an earlier one left here goes, and the references are kept.
+
+        Returns:
+            What goes, for people.
+        """
+        earlier = ", ".join(str(line["step"]) for line in self.history.lines)
+        told = (
+            f"'{self.path}' held the results of an earlier run, which go (step {earlier}). They "
+            "stay where a run has an output folder of its own, or goes on from a checkpoint"
+        )
         self.history.clear()
         self._remove_results(after=-1)
         for file in filter(is_page, self.path.glob("report*.html")):
@@ -51,6 +60,7 @@ class RunFolder:
         for name, recording in self._probe.references.items():
             if name not in self._probe.previous:
                 recording.save(self._reference(name), overwrite=True)
+        return [told] if earlier else []
 
     def resume(self, step: int, lines: Iterable[dict[str, Any]] = ()) -> list[str]:
         """Go back to a step, with the references that the run began with.

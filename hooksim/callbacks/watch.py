@@ -110,7 +110,7 @@ class Watch:
             awaited: The step at which an evaluation was still to come as that was written.
 
         Returns:
-            What a user should read of an interrupted run.
+            What a user should read: of an interrupted run, or of results that go.
         """
         told: list[str] = []
         lines, path = list(lines), Path(output_dir).expanduser() / "hooksim"
@@ -122,7 +122,7 @@ class Watch:
                 if step:
                     told = self.folder.resume(step, lines)
                 else:
-                    self.folder.begin()
+                    told = self.folder.begin()
             missed = self.every == "save" or (self.every == "eval" and awaited == step)
             # What is in the file up to this step is the same before and after it is rewritten.
             self.overdue = bool(step and missed) and _agreed(

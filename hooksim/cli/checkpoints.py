@@ -87,7 +87,8 @@ def _of_transformers(
     if not found:
         inside = sorted(each.name for each in folder.iterdir() if each.is_dir())
         has = f"; its folders: {listed(inside)}" if inside else ""
-        raise ConfigError(f"path: {path!r} holds no folder {wanted!r}{has}")
+        key = "path" if pattern is None else "pattern"
+        raise ConfigError(f"{key}: {path!r} holds no folder {wanted!r}{has}")
     return [Found(each, {**spec, "path": each}) for each in map(str, in_order(found)[::every])]
 
 

@@ -104,12 +104,14 @@ class TestResume:
         assert [step for step, _ in callback._watch.probe.history] == [3, 6, 9, 12]
         assert callback._watch.probe.trajectory().steps == [3, 12]
 
-    def test_a_second_training_begins_anew(self, tmp_path):
+    def test_a_second_training_begins_anew_and_says_what_goes(self, tmp_path, caplog):
         trainer, callback = watched(tmp_path, 12)
         load = []
         for _ in range(2):
+            assert "held the results of an earlier run" not in caplog.text
             trainer.train()
             load.append(callback._watch.probe.history)
+        assert "held the results of an earlier run, which go (step 12, 24). They stay" in caplog.text
         assert [step for step, _ in load[1]] == [12, 24]
         assert load[0] != load[1]
 

@@ -66,6 +66,7 @@ def test_a_step_twice_is_refused(twice):
         (["a1-b1", "a2-b2"], ["a1-b1", "a2-b2"]),
         (["a0.25", "a0.5"], ["a0.25", "a0.5"]),
         (["3/step-1", "4/step-1"], None),
+        (["step1.pt", "step2.pt", "m_1.pt", "m_2.pt"], None),  # two families of one run's weights
     ],
 )
 def test_the_only_number_that_varies(names, steps):
