@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from hooksim.callbacks.figures import show_heatmaps
 from hooksim.callbacks.watch import Every, Measured, Watch
+from hooksim.errors import ConfigError
 from hooksim.probe import Probe
 
 __all__ = ["SimilarityCallback"]
@@ -84,6 +85,11 @@ class SimilarityCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a run or go on with one."""
+        if self._watch.every == "eval" and not trainer.enable_validation:
+            raise ConfigError(
+                "SimilarityCallback: every='eval' measures nothing, since this run validates "
+                "nothing. Give fit a loader for validation, or `every` a number of steps."
+            )
         folder = trainer.default_root_dir if self._output_dir is None else self._output_dir
         told = self._watch.begin(
             os.fspath(folder),

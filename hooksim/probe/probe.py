@@ -18,7 +18,7 @@ from hooksim.probe.course import Course, Measurement
 from hooksim.probe.references import Reference, name_references, record_reference
 from hooksim.probe.samples import check_loader
 from hooksim.probe.scalars import check_names, summary_scalars
-from hooksim.probe.undisturbed import in_full_precision, undisturbed
+from hooksim.probe.undisturbed import in_full_precision, keeping_buffers, undisturbed
 from hooksim.recording import Recording, record
 from hooksim.results import Comparison, Trajectory
 from hooksim.spelling import close_names
@@ -33,8 +33,8 @@ class Probe:
 
     Every reference is kept as a recording of these samples, never as a second model. A measure
     runs the model over the samples once and compares what its layers gave with all references. It
-    leaves the training as it was: the train and eval flags of every module, gradients, hooks, the
-    random state of every device, of numpy and of Python; and it takes no notice of an autocast or
+    leaves the training as it was: the train and eval flags of every module, gradients, buffers,
+    hooks, the random state of every device, of numpy and of Python; and it takes no notice of an autocast or
     inference mode that it is called in.
 
     The rows of the probe's samples are held in memory, for each reference and for the model that
@@ -55,8 +55,9 @@ class Probe:
             none; or a mapping of names to these. A measure that fails, as where activations are
             not finite, leaves the measurement before as it was.
         compare_options: As for `hooksim.compare`; `layers_a` and the first of two `rows` are those
-            of the references, `layers_b` and the second those of the model. `progress` is False
-            unless it is asked for.
+            of the references, `layers_b` and the second those of the model. `progress` and
+            `stop_early` are False unless they are asked for: a forward that does not come to its
+            end may leave the model that is trained in another state.
 
     Attributes:
         history: For each measure the step, and `NAME_KEY_diagonal_mean` for each reference and
@@ -241,7 +242,7 @@ class Probe:
         layers = options.layers_a if half == "a" else options.layers_b
         if layers is None and options.layers_a is not None:
             layers = layers_for_other(options.layers_a, model)
-        with in_full_precision(model):
+        with in_full_precision(model), keeping_buffers(model):
             return record(
                 model,
                 self._loader,
@@ -262,14 +263,17 @@ def _check_step(step: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> Options:
-    """The options of a comparison, with no bar in the midst of the training's own."""
+    """The options of a comparison, with no bar in the midst of the training's own.
+
+    Forwards run to their end: what one puts back there of the model would else stay changed.
+    """
     for name in given:
         if name not in _OPTIONS:
             close = close_names(name, _OPTIONS)
             raise ConfigError(
                 f"Probe: no option {name!r}. {close}The options are those of hooksim.compare."
             )
-    return Options(**{"progress": False, **given})
+    return Options(**{"progress": False, "stop_early": False, **given})
 
 
 def _out_of_order(step: int, last: int) -> Note:

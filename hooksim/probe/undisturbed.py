@@ -1,4 +1,4 @@
-"""What a measure must leave as it was: random numbers, gradients, precision, accelerate's state."""
+"""What a measure must leave as it was: random numbers, buffers, precision, accelerate's state."""
 
 import random
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["in_full_precision", "undisturbed"]
+__all__ = ["in_full_precision", "keeping_buffers", "undisturbed"]
 
 _PLACE = ("end_of_dataloader", "remainder", "iteration")  # of a loader that accelerate prepared
 
@@ -105,6 +105,49 @@ def _gradient_state(loader: Any) -> list[Callable[[], object]]:
             vars(each).update(place)
 
     return [put_back]
+
+
+@contextmanager
+def keeping_buffers(model: nn.Module) -> Iterator[None]:
+    """Put back the buffers that a forward counts or averages in, in evaluation mode too.
+
+    Args:
+        model: Any module.
+
+    Yields:
+        None.
+
+    Example:
+        >>> class Counting(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.register_buffer("calls", torch.zeros(1))
+        ...
+        ...     def forward(self, x):
+        ...         self.calls += 1
+        ...         return x
+        >>> model = Counting()
+        >>> with keeping_buffers(model):
+        ...     _ = model(torch.zeros(1))
+        >>> model.calls
+        tensor([0.])
+    """
+    kept = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    # The counter tells without a look at the values; inference tensors have none.
+    versions = [None if each.is_inference() else each._version for _, _, each, _ in kept]
+    try:
+        yield
+    finally:
+        for (module, name, buffer, value), version in zip(kept, versions, strict=True):
+            if version is not None and buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(value)
+            module._buffers[name] = buffer
 
 
 @contextmanager

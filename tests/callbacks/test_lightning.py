@@ -293,6 +293,7 @@ def test_a_trainer_refuses_two_callbacks_by_itself(tmp_path):
         fitted(tmp_path, second, every=4)
 
 
-def test_a_run_without_a_measurement_is_warned_of(tmp_path):
-    with pytest.warns(UserWarning, match="since the run had no evaluation"):
+def test_a_run_that_validates_nothing_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="every='eval' measures nothing, since this run valid"):
         fitted(tmp_path, every="eval", limit_val_batches=0)
+    assert not (tmp_path / "hooksim").exists()

@@ -69,7 +69,7 @@ class TestValues:
         expected = probe.measure(model, 0)
         assert_same(probe.measure(in_bfloat16(model), 1), expected)
 
-    def test_the_whole_forward_runs_where_it_is_asked_for(self):
+    def test_a_forward_ends_early_only_where_it_is_asked_for(self):
         class Last(nn.Module):
             ended = 0
 
@@ -79,10 +79,10 @@ class TestValues:
 
         model = nn.Sequential(stack(), Last())
         expected = Probe(batches(), reference=stack(), layers_b="0.0").measure(model, 1)
-        assert model[1].ended == 1
-        probe = Probe(batches(), reference=stack(), layers_b="0.0", stop_early=False)
+        assert model[1].ended == 3
+        probe = Probe(batches(), reference=stack(), layers_b="0.0", stop_early=True)
         assert_same(probe.measure(model, 1), expected)
-        assert model[1].ended == 1 + 3
+        assert model[1].ended == 3 + 1
 
     def test_a_compiled_model_is_looked_through(self):
         model = moved(stack())

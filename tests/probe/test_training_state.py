@@ -35,6 +35,29 @@ class TestTrainingIsLeftAlone:
         assert all(parameter.requires_grad for parameter in model.parameters())
         assert fired
 
+    def test_what_a_forward_changes_and_puts_back_or_counts(self):
+        class Changing(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.head, self.scale = nn.Linear(6, 4), nn.Linear(4, 2), 1.0
+                self.register_buffer("mean", torch.zeros(6))
+                self.register_buffer("calls", torch.zeros(()))
+
+            def forward(self, x):
+                self.scale = 0.5
+                self.mean.mul_(0.9).add_(0.1 * x.mean(dim=0))
+                self.calls = self.calls + 1
+                y = self.head(self.layer(x - self.mean) * self.scale)
+                self.scale = 1.0
+                return y
+
+        model = Changing()
+        result = Probe(batches(), reference=model, layers_a="layer").measure(model, 1)
+        assert model.scale == 1
+        assert not model.mean.any()
+        assert model.calls == 0
+        torch.testing.assert_close(result["cka"].values, torch.ones(1, 1, dtype=torch.float64))
+
     def test_even_where_the_model_fails(self):
         model = stack().train()
         probe = Probe(batches(), reference=model)
