@@ -119,10 +119,7 @@ class Watch:
         with self.timed():
             if writes:
                 self.folder = RunFolder(path, self.probe)
-                if step:
-                    told = self.folder.resume(step, lines)
-                else:
-                    told = self.folder.begin()
+                told = self.folder.resume(step, lines) if step else self.folder.begin()
             missed = self.every == "save" or (self.every == "eval" and awaited == step)
             # What is in the file up to this step is the same before and after it is rewritten.
             self.overdue = bool(step and missed) and _agreed(

@@ -34,8 +34,8 @@ class Probe:
     Every reference is kept as a recording of these samples, never as a second model. A measure
     runs the model over the samples once and compares what its layers gave with all references. It
     leaves the training as it was: the train and eval flags of every module, gradients, buffers,
-    hooks, the random state of every device, of numpy and of Python; and it takes no notice of an autocast or
-    inference mode that it is called in.
+    hooks, the random state of every device, of numpy and of Python; and it takes no notice of an
+    autocast or inference mode that it is called in.
 
     The rows of the probe's samples are held in memory, for each reference and for the model that
     is measured, and compared on the CPU: some hundred to some thousand samples are meant, and

@@ -86,7 +86,9 @@ def _found(checkpoints: Sequence[Any]) -> list[Step]:
     varying = None if told_apart else _varying(checkpoints)
     if varying is not None:
         return [*varying]
-    by_word = {step for each, step in zip(checkpoints, steps, strict=True) if _by_word(each) == step}
+    by_word = {
+        step for each, step in zip(checkpoints, steps, strict=True) if _by_word(each) == step
+    }
     return [
         str(each) if steps.count(step) > 1 and step not in by_word else step
         for each, step in zip(checkpoints, steps, strict=True)
