@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin, Strip, read_counts
 from hooksim.blocks.pieces import Piece, block_of
+from hooksim.blocks.tail import tensor_text, text_tensor
 from hooksim.errors import ConfigError, NonFiniteError, Note, NotEnoughSamplesError, ShapeError
 from hooksim.functional.inputs import check_pair
 from hooksim.functional.precision import full_precision
@@ -216,8 +217,8 @@ class Accumulator(ABC):
     def state_dict(self) -> dict[str, Tensor]:
         """The sums, by dotted name, and the options as the bytes of JSON; copies, to be saved."""
         state = self._state.flatten_keys(".")
-        settings = torch.tensor(list(self._settings().encode()), dtype=torch.uint8)
-        return {_OPTIONS: settings} | {str(key): value.clone() for key, value in state.items()}
+        settings = {_OPTIONS: text_tensor(self._settings())}
+        return settings | {str(key): value.clone() for key, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Self:
         """Take over the sums of `state_dict()`.
@@ -228,7 +229,7 @@ class Accumulator(ABC):
         Raises:
             ConfigError: They were taken with other options or pairs, or some are missing.
         """
-        given = bytes(state[_OPTIONS].tolist()).decode() if _OPTIONS in state else "none"
+        given = tensor_text(state[_OPTIONS]) if _OPTIONS in state else "none"
         if given != self._settings():
             raise ConfigError(f"state: expected options {self._settings()}, got {given}.")
         sums = {key: value.clone() for key, value in state.items() if key != _OPTIONS}

@@ -1,7 +1,8 @@
 """Cuts the rows that come batch by batch into blocks; owns those that are not in one yet."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Protocol
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -10,18 +11,17 @@ from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, layer_gram
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.pieces import GRAM_BUDGET, Piece, block_of, gather
-from hooksim.errors import ConfigError, Note, NotEnoughSamplesError
+from hooksim.blocks.sizes import AUTO_SIZES, ROW_BUDGET, BlockSize, automatic_size, block_sizes
+from hooksim.blocks.tail import Tail, tensor_text, text_tensor
+from hooksim.errors import ConfigError, Note, NotEnoughSamplesError, ShapeError
 
-__all__ = ["BlockSize", "Blocker", "SideRows", "automatic_size", "block_sizes"]
+__all__ = ["Blocker", "SideRows"]
 
-BlockSize = int | Literal["batch", "auto"]
-
-AUTO_SIZES = (2048, 1024, 512, 256)
 EXACT_IN_BATCHES = (
     "exact=True needs rows, and blocks of batches keep none. Give an integer block_size, or use "
     "exact=False."
 )
-ROW_BUDGET = 2 << 30  # bytes for the rows of one block, all sides together
+_STATE = "blocker"  # what is no tensor
 
 
 class SideRows(Protocol):
@@ -44,49 +44,16 @@ class SideRows(Protocol):
         """`(n,)` int64, the sequence of each row where rows are tokens."""
 
 
-def automatic_size(row_bytes: int) -> BlockSize:
-    """The largest usual block whose rows fit the budget, else one block a batch.
-
-    Args:
-        row_bytes: Bytes that one sample's rows take, all layers of all sides together.
-
-    Example:
-        >>> automatic_size(26 * 768 * 4), automatic_size(50 << 20)
-        (2048, 'batch')
-    """
-    for size in AUTO_SIZES:
-        if size * row_bytes <= ROW_BUDGET:
-            return size
-    return "batch"
-
-
-def block_sizes(n: int, size: int, minimum: int = 1) -> list[int]:
-    """Cut rows into blocks; what remains makes one block, or two of nearly equal size.
-
-    Args:
-        n: Rows in all.
-        size: Rows to a block.
-        minimum: The fewest rows that a block may have.
-
-    Returns:
-        The blocks' sizes in order.
-
-    Example:
-        >>> block_sizes(450, 2048), block_sizes(1797, 512)
-        ([450], [512, 512, 387, 386])
-    """
-    full = max(n // size - 1, 0)
-    left = n - full * size
-    if left < max(1.5 * size, 2 * minimum):
-        return [size] * full + [left]
-    return [size] * full + [left - left // 2, left // 2]
-
-
 class Blocker:
     """Takes the rows of all sides batch by batch and hands out blocks.
 
     A block leaves when two block sizes of rows are held, so that the last ones can be of nearly
     equal size whatever remains: small blocks beside large ones cost much precision.
+
+    State:
+        The tail, which are the rows held, a piece for each batch: fewer than two blocks. What the
+        first batch settled, which is the size of a block where it was to be found out, and the
+        number of layers.
 
     Args:
         size: Rows to a block, `"batch"` for one block a batch, `"auto"` for what fits.
@@ -114,14 +81,16 @@ class Blocker:
             raise ConfigError(EXACT_IN_BATCHES)
         self.size = size
         self.notes: list[Note] = []
+        self._asked = size
         self._dtype = dtype
         self._minimum = minimum
         self._needs = needs
         self._with_rows = with_rows
         self._gram_budget = gram_budget
         self._memory = KernelMemory()
-        self._held: list[Piece] = []
+        self._tail = Tail()
         self._batches = 0
+        self._settled = False
         self._joins = False
         self._layers = 1  # distinct layers of all sides; known after the first batch
         self._row_bytes = 0  # of one sample, the layers of the first batch so far
@@ -129,7 +98,7 @@ class Blocker:
     @property
     def held(self) -> int:
         """Number of rows that are not in a block yet."""
-        return sum(piece.origin.n for piece in self._held)
+        return self._tail.n
 
     def reducer(self, joins_next: bool) -> Callable[[Tensor, Tensor | None], Any] | None:
         """What the hooks shall make of the rows of the coming batch.
@@ -146,30 +115,50 @@ class Blocker:
             return None
         return self._reduce if self.size == "batch" else self._reduce_unsettled
 
-    def push(self, sides: Sequence[SideRows]) -> Iterator[Block]:
+    def push(self, sides: Sequence[SideRows], batch: int | None = None) -> Iterator[Block]:
         """Take one batch of all sides and hand out the blocks that are full.
 
         A block is valid until the next one is asked for.
 
+        Args:
+            sides: What each side gave.
+            batch: Its number in the data; None where every batch is pushed.
+
         Raises:
             NotEnoughSamplesError: With `"batch"`, for one that is too small and not the last.
         """
-        piece = Piece(
-            [list(side.values) for side in sides],
-            sides[0].groups,
-            sides[0].items,
-            Origin(self._batches, 0, sides[0].n),
-        )
-        if not self._batches:
+        piece = _piece(sides, self._batches if batch is None else batch)
+        if not self._settled:
             piece = self._settle(piece)
         self._batches += 1
-        self._held.append(piece)
+        yield from self.take(piece)
+
+    def settle(self, sides: Sequence[SideRows]) -> None:
+        """Look at the first batch as `push` does, where its rows are for somebody else.
+
+        Args:
+            sides: What each side gave.
+        """
+        if not self._settled:
+            self._settle(_piece(sides, 0))
+
+    def take(self, piece: Piece) -> Iterator[Block]:
+        """Take rows that waited elsewhere, and hand out the blocks that are full.
+
+        Args:
+            piece: Of a batch that comes after those that are held.
+        """
+        self._tail.add(piece)
         if self.size == "batch":
             if not self._joins:
                 yield self._cut(piece.origin.n)
             return
         while self.held >= 2 * int(self.size):
             yield self._cut(int(self.size))
+
+    def release(self) -> list[Piece]:
+        """Give up the tail, piece by piece in order."""
+        return self._tail.release()
 
     def close(self) -> Iterator[Block]:
         """Hand out what is left, as one block or two of nearly equal size.
@@ -184,6 +173,104 @@ class Blocker:
             sizes = block_sizes(left, int(self.size), self._minimum)
         for size in sizes:
             yield self._cut(size)
+
+    def merge(self, other: "Blocker") -> Self:
+        """Join the tail of another blocker, which stays as it is, in the order of the data.
+
+        No block leaves before the next batch comes, or `close`. Rows are shared: nobody writes to
+        them.
+
+        Args:
+            other: One that saw other batches of the same data.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: It makes other blocks.
+            ShapeError: It has seen other layers.
+        """
+        self._check_same(other._settings(), "merge")
+        if other._settled:
+            self._adopt(other._found(), "merge")
+        self._batches += other._batches
+        self._joins = self._joins or other._joins
+        self._tail.join(other._tail)
+        self.notes = list(dict.fromkeys([*self.notes, *other.notes]))
+        return self
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tail, and in bytes of JSON what is no tensor; copies on the CPU, to be saved.
+
+        Whole between two batches: not while the blocks of one are handed out.
+        """
+        kept = {
+            "settings": self._settings(),
+            "found": self._found() if self._settled else None,
+            "batches": self._batches,
+            "joins": self._joins,
+            "notes": self.notes,
+        }
+        return {_STATE: text_tensor(json.dumps(kept)), **self._tail.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Self:
+        """Take over the tail of `state_dict()`.
+
+        Args:
+            state: What it gave; copied.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: It is of a blocker that makes other blocks, or some of it is missing.
+        """
+        try:
+            kept = json.loads(tensor_text(state[_STATE]))
+            tail = Tail().load_state_dict(state)
+        except KeyError as error:
+            raise ConfigError(f"state: expected an entry {error}, which is missing.") from error
+        self._check_same(kept["settings"], "state")
+        self._settled, self.size = False, self._asked
+        if kept["found"] is not None:
+            self._adopt(kept["found"], "state")
+        self._batches, self._joins, self._tail = kept["batches"], kept["joins"], tail
+        self.notes = [Note(*note) for note in kept["notes"]]
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        """What two blockers must have in common; plain data."""
+        return {
+            "block_size": self._asked,
+            "dtype": str(self._dtype).removeprefix("torch."),
+            "minimum": self._minimum,
+            "with_rows": self._with_rows,
+            "gram_budget": self._gram_budget,
+        }
+
+    def _check_same(self, other: Mapping[str, Any], what: str) -> None:
+        own = self._settings()
+        differing = [name for name in own if other.get(name) != own[name]]
+        if differing:
+            expected, got = (
+                ", ".join(f"{name}={each.get(name)!r}" for name in differing)
+                for each in (own, other)
+            )
+            raise ConfigError(f"{what}: expected blocks of {expected}, got {got}.")
+
+    def _found(self) -> list[Any]:
+        """What the first batch settled; plain data."""
+        return [self.size, self._layers, self._row_bytes]
+
+    def _adopt(self, found: list[Any], what: str) -> None:
+        """Take over what the first batch of another blocker settled."""
+        if self._settled and self._found() != found:
+            raise ShapeError(
+                f"{what}: expected blocks of {self.size} of {self._layers} layers, got {found[0]} "
+                f"of {found[1]}. Every batch must have the same layers."
+            )
+        self.size, self._layers, self._row_bytes = found
+        self._settled = True
 
     def _reduce(self, rows: Tensor, groups: Tensor | None) -> LayerGram:
         """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""
@@ -202,6 +289,7 @@ class Blocker:
 
     def _settle(self, piece: Piece) -> Piece:
         """Settle the automatic size by the first batch, and what blocks of batches make of it."""
+        self._settled = True
         distinct = {id(value): value for side in piece.values for value in side}
         self._layers = len(distinct)
         if self.size == "auto":
@@ -237,7 +325,7 @@ class Blocker:
         """Make a block of the first `n` rows held."""
         if n < self._minimum:
             self._refuse(n)
-        rows = gather(self._take(n))
+        rows = gather(self._tail.take(n))
         return block_of(
             rows,
             self._dtype,
@@ -246,31 +334,24 @@ class Blocker:
             gram_budget=self._gram_budget,
         )
 
-    def _take(self, n: int) -> list[Piece]:
-        """The first `n` rows held, which are no longer."""
-        taken: list[Piece] = []
-        missing = n
-        while missing:
-            piece = self._held.pop(0)
-            if piece.origin.n > missing:
-                piece, rest = piece.split(missing)
-                self._held.insert(0, rest)
-            taken.append(piece)
-            missing -= piece.origin.n
-        return taken
-
     def _refuse(self, n: int) -> None:
         """Say that a block of n rows is too small, and what to do."""
         where, advice = "the data", "Use more samples."
         if not self._batches:
             advice = "The loader gave no batches; a generator can be read only once."
-        if self.size == "batch" and self._held:
-            where = f"batch {self._held[0].origin.batch}"
+        if self.size == "batch" and self._tail.pieces:
+            where = f"batch {self._tail.pieces[0].origin.batch}"
             advice = "Use more samples, larger batches or an integer block_size."
         raise NotEnoughSamplesError(
             f"{where} has {n} rows; {self._needs} needs at least {self._minimum} in a block. "
             + advice
         )
+
+
+def _piece(sides: Sequence[SideRows], batch: int) -> Piece:
+    """All rows of one batch."""
+    values = [list(side.values) for side in sides]
+    return Piece(values, sides[0].groups, sides[0].items, Origin(batch, 0, sides[0].n))
 
 
 def _own(rows: Tensor) -> Tensor:

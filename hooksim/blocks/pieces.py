@@ -53,6 +53,8 @@ def _join_groups(pieces: Sequence[Piece]) -> Tensor | None:
             return None
         found.append(piece.groups + offset)
         offset += piece.items
+    device = common_device(groups.device for groups in found)
+    found = [groups.to(device) for groups in found]
     joined = torch.cat(found)
     fresh = torch.zeros_like(joined)
     fresh[1:] = joined[1:] != joined[:-1]
@@ -116,11 +118,15 @@ def _stored(pieces: Sequence[Piece], side: int) -> tuple[list[list[Any]], list[i
     return layers, positions
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    """A layer's rows as one tensor; its parts are let go: only one layer is there twice."""
-    rows = torch.cat(parts) if len(parts) > 1 else parts[0]
+def _joined(parts: list[Tensor], device: torch.device) -> Tensor:
+    """A layer's rows as one tensor; its parts are let go: only one layer is there twice.
+
+    Parts that waited in a saved state are on the CPU. One part alone is made contiguous as a joint
+    one is: the layout decides how sums are rounded.
+    """
+    moved = [part.to(device) for part in parts]
     parts.clear()
-    return rows
+    return torch.cat(moved) if len(moved) > 1 else moved[0].contiguous()
 
 
 def block_of(
@@ -151,14 +157,14 @@ def block_of(
     else:
         for parts in given.layers:
             dtype = torch.promote_types(dtype, parts[0].dtype)
-        device = common_device(parts[0].device for parts in given.layers)
+        device = common_device(part.device for parts in given.layers for part in parts)
         n, count = given.n, len(given.layers)
         fits = count * n * n * dtype.itemsize <= gram_budget
         if fits:
             kernels = memory.take((count, n, n), dtype, device)
         grams = [
             layer_gram(
-                _joined(parts).to(device),
+                _joined(parts, device),
                 given.groups,
                 dtype=dtype,
                 out=None if kernels is None else kernels[index],

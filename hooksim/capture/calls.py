@@ -8,10 +8,12 @@ import torch
 from torch import nn
 
 from hooksim.capture.batches import PairedBatch, batch_size, holds_samples, move_batch
+from hooksim.capture.decoder_inputs import derived_decoder_inputs
+from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.errors import AlignmentError, ConfigError
 
-__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters", "id_texts"]
+__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters", "id_texts", "sample_marks"]
 
 Forward: TypeAlias = Callable[[nn.Module, Any], Any]
 """`(model, batch) -> anything`: a user's own way to call the model."""
@@ -31,10 +33,12 @@ class Call(NamedTuple):
             a name by "". To a user's own call the whole batch is passed: a mapping by its keys
             without labels, a tuple's first element likewise, its others by their positions.
         inputs: The batch's mapping as it came, for its masks, or its first element's; empty where
-            there is none.
+            there is none; and what was made for a decoder.
         passed: The keyword arguments on the model's device.
         ids: Sample ids, or None.
         ignored: What was not passed: keys of a mapping or positions of a tuple.
+        decoder_reads: The key of the batch that the decoder's tokens were made of; empty where
+            none were made.
     """
 
     run: Callable[[], Any]
@@ -44,6 +48,7 @@ class Call(NamedTuple):
     passed: Mapping[str, Any]
     ids: list[str] | None
     ignored: tuple[str, ...]
+    decoder_reads: str = ""
 
 
 class ModelCaller:
@@ -128,10 +133,14 @@ class ModelCaller:
         ignored: tuple[str, ...],
     ) -> Call:
         kept = {key: value for key, value in batch.items() if self._accepts(str(key))}
-        left_out = tuple(key for key in batch if key not in kept and key != _SAMPLE_IDS)
-        passed = {**move_batch(kept, device), **self._extra}
-        ignored = (*ignored, *left_out)
-        return Call(lambda: self.model(**passed), size, kept, batch, passed, ids, ignored)
+        made, made_of = derived_decoder_inputs(self.model, batch, self._named, self._masks)
+        made = {key: value for key, value in made.items() if batch.get(key) is None}
+        used = {_SAMPLE_IDS, made_of, *kept}
+        ignored = (*ignored, *(key for key in batch if key not in used))
+        inputs = {**batch, **made}
+        taken = {**kept, **{key: made[key] for key in made if key in self._named}}
+        passed = {**move_batch(taken, device), **self._extra}
+        return Call(lambda: self.model(**passed), size, kept, inputs, passed, ids, ignored, made_of)
 
     def _accepts(self, key: str) -> bool:
         if key == _SAMPLE_IDS:
@@ -182,6 +191,29 @@ def id_texts(ids: Iterable[Any]) -> list[str]:
     except UnicodeEncodeError:
         names = [name.encode(errors="backslashreplace").decode() for name in names]
     return names
+
+
+def sample_marks(item: Any) -> list[str] | None:
+    """Give what tells the samples of a loader item apart, whatever model it is for.
+
+    Args:
+        item: What the loader gave.
+
+    Returns:
+        The id of each sample; without ids a fingerprint of its inputs, of a `PairedBatch` of
+        those for A; None where there is neither.
+
+    Raises:
+        AlignmentError: There are more or fewer ids than samples.
+
+    Example:
+        >>> sample_marks({"x": torch.zeros(2, 1), "sample_ids": [7, 8]})
+        ['7', '8']
+    """
+    batch = item.a if isinstance(item, PairedBatch) else item
+    size = batch_size(batch)
+    ids = _sample_ids(item, _first_element(batch)[0], size)
+    return fingerprints(_given(batch), size) if ids is None else ids
 
 
 def _accepted(model: nn.Module, masks: frozenset[str]) -> tuple[dict[str, Parameter], bool]:

@@ -24,7 +24,8 @@ def stream(
     reduce_for: _ReduceFor,
     *,
     max_samples: int | None = None,
-    start: int = 0,
+    reads: Callable[[int], bool] | None = None,
+    passed: Callable[[int], None] | None = None,
     smallest: int = 4,
     ahead: bool = True,
 ) -> Iterator[list[Slice]]:
@@ -34,9 +35,11 @@ def stream(
         readers: Readers that the caller has entered.
         loader: Any iterable of batches, a generator too.
         reduce_for: Says what to make of rows inside the hooks of a batch, told whether the next
-            batch is the last and small, to be joined to this one.
+            batch is the last and small, to be joined to this one; told of every batch.
         max_samples: How many samples of the loader to read, counted from its beginning.
-        start: Number of batches to pass over, which an earlier run has seen.
+        reads: Which batches to read, by their numbers; the others, which an earlier run has seen
+            or another process sees, are passed over without a forward. None for all.
+        passed: Called for each batch that is passed over with its number of samples.
         smallest: Below this many samples a batch is small, whatever the one before it; so it is
             below half of that one.
         ahead: Read the loader one batch ahead, to tell whether batches are joined. False where
@@ -63,9 +66,13 @@ def stream(
     cut = cut_batches(loader, max_samples)
     batches = look_ahead(cut, smallest) if ahead else as_they_come(cut)
     for number, batch in enumerate(batches):
-        if number >= start:
+        if reads is None or reads(number):
             at = BatchPosition(number, first_sample)
             yield _read(readers, batch, reduce_for, at)
+        else:
+            reduce_for(batch.joins_next)
+            if passed is not None:
+                passed(batch.size)
         first_sample += batch.size
 
 

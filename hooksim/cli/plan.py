@@ -6,7 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from hooksim.blocks.blocker import automatic_size, block_sizes
+from hooksim.blocks.sizes import automatic_size, block_sizes
+from hooksim.cli.columns import in_columns
 from hooksim.cli.comparing import Inputs
 from hooksim.cli.listing import COLUMNS_EXPLAINED, as_data, table
 from hooksim.cli.survey import Side
@@ -63,12 +64,12 @@ def plan(
             "sides": [as_data(side) for side in sides],
         }
         return json.dumps(content) + "\n"
-    summary = (
+    summary = in_columns(
         f"{_count(samples, 'samples')} in {_count(batches, 'batches')}; "
         f"first batch: {first.items:,} samples, {first.n_rows:,} rows; "
-        f"{row_bytes:,} bytes a row of all layers; {_cut(block_size, blocks, row_bytes)}\n"
+        f"{row_bytes:,} bytes a row of all layers; {_cut(block_size, blocks, row_bytes, asked)}"
     )
-    return "\n".join([*map(table, sides), COLUMNS_EXPLAINED, summary])
+    return "\n".join([*map(table, sides), COLUMNS_EXPLAINED, f"{summary}\n"])
 
 
 def sample_count(loader: Iterable[Any], limit: int | None = None) -> int | None:
@@ -129,7 +130,7 @@ def _blocks(rows: int, block_size: Any) -> list[int] | None:
     return [rows] if block_size == "all" else block_sizes(rows, block_size)
 
 
-def _cut(block_size: Any, blocks: list[int] | None, row_bytes: int) -> str:
+def _cut(block_size: Any, blocks: list[int] | None, row_bytes: int, asked: Any) -> str:
     if block_size == "all":
         size = "unknown size" if blocks is None else f"{blocks[0] * row_bytes / 2**20:,.1f} MiB"
         return f"one block of all, rows of {size} kept"
@@ -139,7 +140,9 @@ def _cut(block_size: Any, blocks: list[int] | None, row_bytes: int) -> str:
     if blocks is None:
         cut = f"blocks of {block_size:,} rows"
     elif len(blocks) == 1:
-        cut = f"one block of {blocks[0]:,}"
+        unfilled = asked != "auto" and blocks[0] < asked
+        fewer = f" (fewer than block_size, {asked:,})" if unfilled else ""
+        cut = f"one block of {blocks[0]:,}{fewer}"
     else:
         cut = f"{len(blocks):,} blocks of {min(blocks):,} to {max(blocks):,}"
     return f"{cut}, at most {held * row_bytes / 2**20:,.1f} MiB of rows held"

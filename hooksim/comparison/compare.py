@@ -14,6 +14,7 @@ from hooksim.comparison.options import (
     Options,
     RowsArgument,
 )
+from hooksim.distributed import processes_together
 from hooksim.results import Comparison
 from hooksim.sides import Side, check_side
 
@@ -40,6 +41,11 @@ def compare(
     progress: bool = True,
 ) -> Comparison:
     """Compare two models layer by layer in one pass over a loader.
+
+    In an initialised `torch.distributed` process group every process must call it, with the same
+    models and the same loader. Process r of W then runs the batches r, r + W, r + 2 W, ..., and
+    all get the same result; where one fails, all raise its error. A model whose parameters are
+    sharded over processes is run on every batch by all of them.
 
     Args:
         a: Model A, or a `Recording` of one, whose layers go down the matrices.
@@ -91,23 +97,24 @@ def compare(
 
     Source: Kornblith et al. 2019 (CKA); Glielmo et al. 2022 (Information Imbalance).
     """
-    check_side("a", a)
-    check_side("b", b)
-    options = Options(
-        layers_a=layers_a,
-        layers_b=layers_b,
-        measures=measures,
-        rows=rows,
-        block_size=block_size,
-        pairs=pairs,
-        max_samples=max_samples,
-        forward=forward,
-        device=device,
-        stop_early=stop_early,
-        on_nonfinite=on_nonfinite,
-        memory_budget=memory_budget,
-        progress=progress,
-    )
-    sides = [Compared(a, "A", "a"), Compared(b, "B", "b")]
-    [result] = compare_sides(sides, [(0, 1)], loader, options)
+    with processes_together() as processes:
+        check_side("a", a)
+        check_side("b", b)
+        options = Options(
+            layers_a=layers_a,
+            layers_b=layers_b,
+            measures=measures,
+            rows=rows,
+            block_size=block_size,
+            pairs=pairs,
+            max_samples=max_samples,
+            forward=forward,
+            device=device,
+            stop_early=stop_early,
+            on_nonfinite=on_nonfinite,
+            memory_budget=memory_budget,
+            progress=progress,
+        )
+        sides = [Compared(a, "A", "a"), Compared(b, "B", "b")]
+        [result] = compare_sides(sides, [(0, 1)], loader, options, processes=processes)
     return result

@@ -15,6 +15,8 @@ from hooksim.capture.layers import unwrap
 from hooksim.capture.progress import batch_progress, known_length, row_progress
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
+from hooksim.comparison.processes import needs_all, shared_options
+from hooksim.distributed import Processes
 from hooksim.errors import ConfigError, Note
 from hooksim.measures.base import Reading
 from hooksim.measures.measure_set import MeasureSet
@@ -54,6 +56,7 @@ def compare_sides(
     options: Options,
     found: Sequence[Note] = (),
     one_input: str = "",
+    processes: Processes | None = None,
 ) -> list[Comparison]:
     """Compare pairs of sides; each side is read once, whatever pairs it is in.
 
@@ -64,6 +67,7 @@ def compare_sides(
         options: How to compare.
         found: What the caller warns of, such as sides that are missing.
         one_input: Why no batch may have one input for A and another for B; empty if it may.
+        processes: Those that make the comparison together, each some of the batches.
 
     Returns:
         A comparison for each pair.
@@ -73,6 +77,8 @@ def compare_sides(
     """
     sources = [side.source for side in sides]
     _check_loader(sources, loader, options)
+    if processes is not None:
+        options = shared_options(processes, options, loader)
     layers = [options.layers_a if side.role == "a" else options.layers_b for side in sides]
     rows = [options.rows_of["ab".index(side.role)] for side in sides]
     views = views_of(sources, layers, rows, [(side.label, side.role) for side in sides])
@@ -96,20 +102,18 @@ def compare_sides(
         speaking=asked.speaking,
         common_layers=options.pairs == "same_name",
         memory_budget=options.memory_budget,
+        processes=None if any(map(needs_all, sources)) else processes,
     )
     seconds = _timed(run, batches, total, options)
-    warnings = _said([*found, *run.warnings, *_unmatched(run, sources)], run.notes)
+    warnings = _said([*found, *run.warnings, *_unmatched(run, sources)], run.notes, processes)
     common = {**describe_run(run, asked, options, warnings), "seconds": seconds}
     results = []
     for index, (a, b) in enumerate(pairs):
-        own = describe_pair(
-            run, asked, places[index], [sources[a], sources[b]], [views[a], views[b]]
-        )
-        matrices = {
-            reading.key: _matrix(reading, own["layers_a"], own["layers_b"])
-            for reading in asked.readings(index)
-        }
-        results.append(Comparison(matrices, run.n_samples, {**common, **own}))
+        both = [sources[a], sources[b]], [views[a], views[b]]
+        own = describe_pair(run, asked, places[index], *both)
+        layers_ab = own["layers_a"], own["layers_b"]
+        matrices = {each.key: _matrix(each, *layers_ab) for each in asked.readings(index)}
+        results.append(Comparison(matrices, run.position.n_samples, {**common, **own}))
     return results
 
 
@@ -211,7 +215,11 @@ def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
         for source in sources
         if isinstance(source, Recording) and (source.sample_ids or source.inputs)
     ]
-    if not telling or run.matched_by != "counts" or all(each is sources[0] for each in sources):
+    if (
+        not telling
+        or run.position.matched_by != "counts"
+        or all(each is sources[0] for each in sources)
+    ):
         return []
     text = (
         "nothing but their number shows that both sides are of the same samples in the same order. "
@@ -220,8 +228,10 @@ def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
     return [Note("unmatched_samples", text)]
 
 
-def _said(warnings: list[Note], notes: Sequence[Note]) -> list[Note]:
-    """Log what the parts noted, and give the warnings back."""
+def _said(warnings: list[Note], notes: Sequence[Note], processes: Processes | None) -> list[Note]:
+    """Log what the parts noted, once however many processes there are; give the warnings back."""
+    if processes is not None and processes.rank:
+        return warnings
     for note in warnings:
         _log.warning("%s", note.text)
     for note in notes:

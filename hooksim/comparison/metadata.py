@@ -40,9 +40,9 @@ def describe_run(
             **{name: version(name) for name in ("transformers",) if name in sys.modules},
         },
         "measures": [measure.options() for measure in asked.measures],
-        "blocks": run.blocks,
-        "n_samples": run.n_samples,
-        "n_rows": run.n_rows,
+        "blocks": run.position.blocks,
+        "n_samples": run.position.n_samples,
+        "n_rows": run.position.n_rows,
         "warnings": [note._asdict() for note in warnings],
         "notes": [note._asdict() for note in run.notes],
         "pairs": options.pairs,
@@ -90,4 +90,8 @@ def _matched_by(run: Run, sources: Sequence[Side], pair: SidePair) -> str:
     """How it is known that both sides are of the same samples."""
     if pair.a == pair.b or sources[0] is sources[1]:
         return "one source"
-    return run.matched_by if any(isinstance(each, Recording) for each in sources) else "one loader"
+    return (
+        run.position.matched_by
+        if any(isinstance(each, Recording) for each in sources)
+        else "one loader"
+    )

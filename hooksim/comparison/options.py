@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from hooksim.blocks.blocker import BlockSize
+from hooksim.blocks.sizes import BlockSize
 from hooksim.capture.arguments import check_on_nonfinite, check_whole
 from hooksim.capture.calls import Forward
 from hooksim.capture.layers import Selectors

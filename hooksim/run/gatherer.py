@@ -48,7 +48,7 @@ class Gatherer:
     def reducer(self, joins_next: bool) -> None:
         """What the hooks shall make of the rows of the coming batch: they are kept."""
 
-    def push(self, sides: Sequence[Slice]) -> Iterator[Block]:
+    def push(self, sides: Sequence[Slice], batch: int | None = None) -> Iterator[Block]:
         """Take one batch of all sides; no block is full before the end.
 
         Raises:

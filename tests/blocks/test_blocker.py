@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hooksim.blocks.block import Origin
-from hooksim.blocks.blocker import Blocker, automatic_size
+from hooksim.blocks.blocker import Blocker
 from hooksim.blocks.grams import LayerGram
 from hooksim.blocks.pieces import Piece, block_of, gather
+from hooksim.blocks.sizes import automatic_size
 from hooksim.errors import NotEnoughSamplesError
 from hooksim.functional.gram import centre, gram
 

@@ -73,10 +73,20 @@ def test_a_batch_is_given_before_the_next_is_asked_for_unless_batches_are_joined
     assert (drawn, asked) == ([9, 9, 2], [False] * 3)
 
 
-def test_max_samples_and_start():
+def test_max_samples_and_batches_that_are_passed_over():
+    passed = []
+    options = {"reads": lambda number: number != 1, "passed": passed.append}
     assert [len(rows) for rows in rows_of(DATA.split(8), max_samples=10)] == [8, 2]
-    assert [len(rows) for rows in rows_of(DATA.split(8), start=1)] == [8, 4]
-    assert [len(rows) for rows in rows_of(DATA.split(8), start=1, max_samples=10)] == [2]
+    assert [len(rows) for rows in rows_of(DATA.split(8), **options)] == [8, 4]
+    assert [len(rows) for rows in rows_of(DATA.split(8), max_samples=10, **options)] == [8]
+    assert passed == [8, 2]
+
+
+def test_reduce_is_told_of_batches_that_are_passed_over():
+    asked = []
+    with ModelReader(Stack(2), [View("A")]) as reader:
+        read = list(stream([reader], DATA.split(9), asked.append, reads=lambda number: number == 2))
+    assert (len(read), asked) == (1, [False, True, False])
 
 
 def test_the_loader_is_iterated_once():

@@ -1,0 +1,107 @@
+"""Several processes give the matrices of one, or its error; one that fails ends all of them."""
+
+import math
+
+import pytest
+
+from tests.distributed.processes import outcome
+
+EXACT = {"measures": [{"name": "cka", "exact": True}], "block_size": 64}
+JOINED = {"block_size": 2048}
+CUT = {"block_size": 100}
+BATCH = {"block_size": "batch"}
+# Two processes have more than one batch each; five have less than one; some have no samples.
+SAME = [
+    {"n": n, "batch": batch, "options": options}
+    for n, batch in [(0, 50), (1, 50), (3, 2), (7, 3), (200, 50), (1003, 50)]
+    for options in (EXACT, JOINED)
+] + [
+    {"n": 120, "batch": 50, "options": BATCH},  # the last batch is joined to that of another
+    {"n": 203, "batch": 50, "options": BATCH},
+    {"n": 203, "batch": 50, "options": BATCH | {"max_samples": 101}},
+    {"n": 300, "recorded": True, "options": JOINED},
+    {"n": 300, "options": JOINED | {"pairs": "same_name"}},
+    {"n": 200, "bad": 120, "options": BATCH},
+    {"n": 120, "bad": 110, "batch": 30, "options": JOINED},
+    {"n": 300, "fails": 170, "kind": "failing", "options": JOINED},
+]
+NEAR = {"n": 1003, "batch": 50, "options": CUT}
+
+
+def differences(got, expected, *, exact):
+    """Cells that are not the same; the errors of exact CKA come from blocks, which differ."""
+    tolerance = 1e-10 if exact else 1e-9
+    return [
+        (key, one, two)
+        for key in expected
+        for place in ((0,) if exact else (0, 1))
+        for row, other in zip(got[key][place], expected[key][place], strict=True)
+        for one, two in zip(row, other, strict=True)
+        if not (math.isnan(one) and math.isnan(two)) and not abs(one - two) <= tolerance
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_so_many_processes_give_what_one_gives(in_processes, size):
+    found = in_processes(size, [*SAME, NEAR])
+    for number, job in enumerate(SAME):
+        alone = outcome(0, job)
+        for told in found:
+            (kind, *got), _, _ = told[number]
+            assert kind == alone[0], (job, got, alone)
+            if kind == "error":
+                assert got[:2] == list(alone[1:3]), job
+                continue
+            exact = job["options"] is EXACT
+            assert differences(got[0], alone[1], exact=exact) == [], job
+            assert got[1] == alone[2] == job["options"].get("max_samples", job["n"])
+            assert sum(got[2]["blocks"]) == got[1]
+            assert repr(got[0]) == repr(found[0][number][0][1])  # the same bits on all
+    _, tables, n_samples, meta = outcome(0, NEAR)
+    for told in found:
+        (_, got, count, said), _, _ = told[-1]
+        assert (count, sum(said["blocks"])) == (n_samples, n_samples)
+        for key, (values, errors) in tables.items():
+            for row, other, error in zip(got[key][0], values, errors, strict=True):
+                for one, two, spread in zip(row, other, error, strict=True):
+                    assert abs(one - two) <= 3 * spread + 1e-9
+        assert said["layers_a"] == meta["layers_a"]
+
+
+FAILURES = [
+    ({"n": 200, "shuffled": 1}, "AlignmentError", "sample 0 is not the same in process 0, which"),
+    ({"n": 200, "short": 1}, "AlignmentError", "sample 150 is not the same in process 0, which"),
+    ({"n": 200, "extra": 1}, "ConfigError", "model B (Sequential): ['0', '2'] in process 0"),
+    ({"n": 200, "breaks": 1}, "ConfigError", "a: expected a torch.nn.Module or"),
+    ({"n": 200, "other_options": 1}, "ConfigError", "max_samples: None in process 0, 7 in"),
+    (
+        {"n": 200, "options": {"block_size": "all"}},
+        "ConfigError",
+        "block_size='all' needs all rows in one process, but 2 compare together.",
+    ),
+    ({"n": 2000, "batch": 10, "kind": "slow", "breaks": 1}, "ConfigError", "a: expected"),
+]
+
+
+def test_a_process_that_fails_ends_all_with_its_error(in_processes):
+    found = in_processes(2, [*(job for job, _, _ in FAILURES), {"n": 100}])
+    for told in found:
+        for (got, _, _), (job, kind, message) in zip(told, FAILURES, strict=False):
+            assert got[:2] == ("error", kind), (job, got)
+            assert got[2].startswith(message), (job, got)
+            assert "\n" not in got[2]
+        assert told[-1][0][0] == "result"  # and the group is as good as before
+
+
+def test_only_the_first_process_logs(in_processes):
+    first, second = in_processes(2, [{"n": 8, "options": {"measures": "cka"}}])
+    assert any("too few" in text for text in first[0][1]) and second[0][1] == []
+    assert first[0][0][3]["warnings"] == second[0][0][3]["warnings"] != []
+
+
+def test_a_process_that_dies_ends_the_others_with_one_line(in_processes):
+    found = in_processes(3, [{"n": 300, "fails": 60, "kind": "dying"}], dead=(1,))
+    for told in found:
+        kind, name, text, _ = told[-1][0]
+        assert (kind, name) == ("error", "HooksimError")
+        assert "another process has ended, or does not answer" in text and "\n" not in text
