@@ -1,5 +1,6 @@
 """Centred, scaled rows and their Gram matrices. Everything else of the package starts here."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ __all__ = ["Centred", "centre", "gram", "signature_weights", "strip_bounds"]
 _CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
 _CHUNK_ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of the loop costs, not the memory
 _STRIP_ELEMENTS = 1 << 22  # elements of one strip of kernel matrices, all layers together
-_HALVING_FROM = 512  # below this the mirrored blocks cost more than they save
+_HALVING_FROM = 256  # below this the panels are too low to pay
 _WORD = (1 << 32) - 1
 
 
@@ -97,7 +98,6 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
         # Contiguous whatever the rows' layout is: another order of summation is another result.
         chunk = x[..., columns].to(torch.float64, copy=True, memory_format=torch.contiguous_format)
         signature += torch.linalg.vecdot(chunk, weights[columns])
-        largest = torch.maximum(largest, torch.linalg.vector_norm(chunk, torch.inf, (-2, -1)))
         mean[..., columns] = chunk.mean(-2)
         chunk -= mean[..., None, columns]
         # What the mean's own rounding left: constant columns become 0, not one unit in the last
@@ -105,6 +105,8 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
         left = chunk.mean(-2, keepdim=True)
         chunk -= left
         mean[..., columns] += left[..., 0, :]
+        # Of rows that hardly vary the largest mean is the largest entry, and cheaper to find.
+        largest = torch.maximum(largest, mean[..., columns].abs().amax(-1))
         square += torch.linalg.vecdot(chunk, chunk)
         rows[..., columns] = chunk
     scale = square.mean(-1).sqrt()
@@ -118,7 +120,8 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
 def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:
     """The matrix of inner products of rows, `K = rows rows^T`.
 
-    Only the blocks on and below the diagonal are multiplied; the others are their mirror images.
+    Only panels of rows from the left edge to the diagonal are multiplied, straight into the result;
+    what lies above it is their mirror image.
 
     Args:
         rows: `(..., n, d)`.
@@ -134,16 +137,16 @@ def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:
     """
     *batch, n, _ = rows.shape
     kernel = rows.new_empty((*batch, n, n)) if out is None else out
+    if batch:
+        for item, into in zip(rows, kernel, strict=True):
+            gram(item, into)
+        return kernel
     parts = 4 if n >= _HALVING_FROM else 1
     edges = [n * part // parts for part in range(parts + 1)]
-    for i in range(parts):
-        down = slice(edges[i], edges[i + 1])
-        for j in range(i + 1):
-            across = slice(edges[j], edges[j + 1])
-            block = rows[..., down, :] @ rows[..., across, :].mT
-            kernel[..., down, across] = block
-            if j < i:
-                kernel[..., across, down] = block.mT
+    for start, stop in pairwise(edges):
+        torch.mm(rows[start:stop], rows[:stop].mT, out=kernel[start:stop, :stop])
+    for start, stop in pairwise(edges):
+        kernel[:start, start:stop] = kernel[start:stop, :start].mT
     return kernel
 
 
