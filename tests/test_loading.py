@@ -18,6 +18,7 @@ from hooksim.loading import (
     load_model,
     load_processor,
     load_tokenizer,
+    model_inputs,
 )
 from hooksim.loading.checkpoint import transformers_messages_off
 
@@ -81,7 +82,7 @@ class TestTransformers:
         assert str(error.value) == (
             f"'{runs / 'checkpoint-1'}' has no weights for 2 parameters of BertModel "
             "('pooler.dense.bias', 'pooler.dense.weight'). Comparing fresh random weights is "
-            "refused; pass allow_missing=... to accept named ones."
+            "refused; allow_missing=['pooler.dense.bias', 'pooler.dense.weight'] accepts these."
         )
 
     def test_allowed_names_are_accepted_and_noted(self, runs):
@@ -113,8 +114,15 @@ class TestTransformers:
 
     def test_no_weights_at_all(self, runs, tmp_path):
         (tmp_path / "config.json").write_text((runs / "checkpoint-1" / "config.json").read_text())
-        with pytest.raises(ConfigError, match=r"^path: cannot load '.*': .*no file named"):
+        words = r"^'.*' holds no weights: none of its files is named \*.safetensors or \*.bin.$"
+        with pytest.raises(MissingWeightsError, match=words):
             load_model(tmp_path)
+
+    def test_what_the_model_is_called_with(self, runs):
+        name, takes = model_inputs(str(runs / "checkpoint-1"))
+        assert name == "BertForMaskedLM"
+        assert takes[:3] == ["self", "input_ids", "attention_mask"]
+        assert model_inputs(str(runs / "checkpoint-1"), auto_class="AutoModel") == ("AutoModel", [])
 
     def test_a_config_that_is_not_json(self, tmp_path):
         (tmp_path / "config.json").write_text("{")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hooksim.capture.calls import forward_parameters
+from hooksim.capture.decoder_inputs import DECODER_INPUTS
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.rows import Rows
 from hooksim.errors import ConfigError, ShapeError
@@ -18,7 +19,6 @@ InputHook: TypeAlias = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], No
 
 _DEFAULT_KEY = "attention_mask"
 _DECODER_KEY = "decoder_attention_mask"
-_DECODER_INPUTS = ("decoder_input_ids", "decoder_inputs_embeds")
 
 
 class MaskRules:
@@ -248,7 +248,7 @@ def _read(inputs: Mapping[str, Any], key: str, size: int) -> TokenMask | None:
 def _decoder_length(inputs: Mapping[str, Any], mask: TokenMask | None) -> int | None:
     if mask is not None:
         return mask.length
-    lengths = (inputs[key].shape[1] for key in _DECODER_INPUTS if inputs.get(key) is not None)
+    lengths = (inputs[key].shape[1] for key in DECODER_INPUTS if inputs.get(key) is not None)
     return next(lengths, None)
 
 

@@ -100,11 +100,12 @@ def _wanted(output: Any, tensors: Mapping[str, torch.Tensor], rows: Rows, size: 
     for name, tensor in found.items():
         if _holds_reals(tensor) and _has_batch(tensor, rows.batch_dim, size):
             return name
+    shapes = [tuple(each.shape) for each in found.values() if not each.is_nested]
     raise NoRowsError(
         "none of its outputs is a floating tensor"
         + ("" if size is None else f" with {size} samples in dimension {rows.batch_dim}")
         + (f": {describe(tensors)}" if tensors else "")
-        + (batch_first_hint(rows) or ". Select another layer.")
+        + (batch_first_hint(rows, size, shapes) or ". Select another layer.")
     )
 
 

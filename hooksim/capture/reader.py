@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from hooksim.capture.batches import describe
+from hooksim.capture.batches import PairedBatch, describe
 from hooksim.capture.calls import Call, Forward, ModelCaller
 from hooksim.capture.eager import eager
 from hooksim.capture.early_end import hooked_modules, ours
@@ -19,6 +19,7 @@ from hooksim.capture.holding import held
 from hooksim.capture.hooks import forward_hooks, input_hooks
 from hooksim.capture.layers import named_layers, unwrap
 from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
+from hooksim.capture.missing_inputs import missing_inputs_hint
 from hooksim.capture.placement import (
     as_device,
     can_stop_early,
@@ -151,9 +152,8 @@ class ModelReader:
             self._settle(current)
         else:
             current.check_firings()
-        note = _ignored(self._layers[0].title, call)
-        if note and note not in self.notes:
-            self.notes.append(note)
+        notes = _told_by(self._layers[0].title, call)
+        self.notes += [note for note in notes if note not in self.notes]
         return [
             _slice(view, captured, call)._replace(inputs=inputs)
             for view, captured in zip(self._layers, current.captured, strict=True)
@@ -225,12 +225,21 @@ class ModelReader:
         except Exception as error:
             title = self._layers[0].title
             given = describe(item) + other_precision(self.model, call.given)
-            error.add_note(f"in the forward pass of {title}, {current.at}, given {given}")
+            hint = self._hint(call, item)
+            error.add_note(f"in the forward pass of {title}, {current.at}, given {given}{hint}")
             raise
         finally:
             self._pass = None
         if current.error is not None:
             raise current.error
+
+    def _hint(self, call: Call, item: Any) -> str:
+        """Say which input is missing, unless the model was called in another way than by names."""
+        if self._caller.forward is not None or "" in call.given:
+            return ""
+        halves = (item.a, item.b) if isinstance(item, PairedBatch) else ()
+        other = [key for half in halves if isinstance(half, Mapping) for key in half]
+        return missing_inputs_hint(self.model, call.inputs, call.passed, other)
 
     @contextmanager
     def _learning(self, call: Call, masks: list[BatchMasks]) -> Iterator[None]:
@@ -255,11 +264,19 @@ class ModelReader:
         self._until = {each: count for each, count in counts.items() if each in awaited}
 
 
-def _ignored(title: str, call: Call) -> Note | None:
-    if not call.ignored:
-        return None
-    names = ", ".join(map(repr, call.ignored))
-    return Note("ignored_inputs", f"{title}: {names} of the batch is not passed to it.")
+def _told_by(title: str, call: Call) -> list[Note]:
+    """Say what of a batch the model did not get, and what it got beside it."""
+    notes = []
+    if call.ignored:
+        names = ", ".join(map(repr, call.ignored))
+        notes.append(Note("ignored_inputs", f"{title}: {names} of the batch is not passed to it."))
+    if call.decoder_reads:
+        text = (
+            f"{title}: its decoder reads {call.decoder_reads!r} moved one to the right, as in "
+            "training, since the batch has no 'decoder_input_ids'."
+        )
+        notes.append(Note("decoder_inputs", text))
+    return notes
 
 
 def _slice(view: ViewLayers, captured: Mapping[Firing, Captured], call: Call) -> Slice:

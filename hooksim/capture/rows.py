@@ -1,6 +1,6 @@
 """The row policy: which numbers of an activation stand for a sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,22 +102,32 @@ def as_rows(rows: "str | Rows") -> Rows:
     return rows if isinstance(rows, Rows) else Rows(rows)
 
 
-def batch_first_hint(rows: Rows) -> str:
+def batch_first_hint(rows: Rows, size: int | None, shapes: Iterable[Sequence[int]]) -> str:
     """Say what to do about a batch that is not where `batch_dim` says.
 
     Args:
         rows: The row policy.
+        size: Number of samples, if known.
+        shapes: What the layer gave.
 
     Returns:
         Sentences for the end of a message, the first one's full stop in front; empty for the
-        usual dimension.
+        usual dimension, unless the samples stand in the next one.
 
     Example:
-        >>> batch_first_hint(Rows())
+        >>> batch_first_hint(Rows(), 3, [(3, 5, 32)])
         ''
+        >>> batch_first_hint(Rows(), 3, [(5, 3, 32)])
+        '. Dimension 1 is 3 long: of a model that puts time first inside, take
+        rows=hooksim.Rows(batch_dim=1).'
     """
     if rows.batch_dim == 0:
-        return ""
+        if not any(len(shape) > 2 and shape[1] == size for shape in shapes):
+            return ""
+        return (
+            f". Dimension 1 is {size} long: of a model that puts time first inside, take "
+            "rows=hooksim.Rows(batch_dim=1)."
+        )
     return (
         ". Samples are counted in dimension 0 of the input, whatever the model wants: give "
         "batches (B, T, ...) and, where it takes (T, B, ...), forward=lambda model, batch: "
@@ -202,7 +212,7 @@ def _batch_in_front(activation: Tensor, rows: Rows, size: int) -> Tensor:
     if not -len(shape) <= rows.batch_dim < len(shape) or shape[rows.batch_dim] != size:
         raise NoRowsError(
             f"its output {shape} has no batch of {size} samples in dimension {rows.batch_dim}"
-            + (batch_first_hint(rows) or ". Select the layer around it, or another.")
+            + (batch_first_hint(rows, size, [shape]) or ". Select the layer around it, or another.")
         )
     if not activation.numel():
         raise NoRowsError(f"its output {shape} holds no numbers. Select another layer.")

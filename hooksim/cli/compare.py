@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from hooksim.cli.comparing import load_inputs
     from hooksim.cli.config import read_config
+    from hooksim.cli.summary import summary
     from hooksim.results.page import PAGE
 
     config = read_config(options.config, options.set)
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
             return
         result = _compare(config, inputs)
     result.save(out, overwrite=options.overwrite)
-    _log.info("%s", "\n".join(repr(result).splitlines()[: len(result)]))  # warnings were logged
+    _log.info("%s", summary(result))
     _log.info("page: %s", out / PAGE)
     sys.stdout.write(_as_json(result, out) if options.json else f"{out}\n")
 

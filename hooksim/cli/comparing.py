@@ -8,7 +8,7 @@ from torch import nn
 
 from hooksim.cli.config import Config, ConfigFile
 from hooksim.cli.data import build_data
-from hooksim.cli.recorded import is_recorded, load_side
+from hooksim.cli.recorded import check_side, is_recorded, load_side
 from hooksim.errors import Note
 from hooksim.loading import import_factory
 from hooksim.recording import Recording, recorded_batches
@@ -64,9 +64,8 @@ def load_inputs(config: ConfigFile[Config]) -> Inputs:
         with config.at("forward"):
             options["forward"] = import_factory(options["forward"])
     for key, spec in (("model_a", keys.model_a), ("model_b", keys.model_b)):
-        if "factory" in spec:
-            with config.at(key):
-                import_factory(spec["factory"])
+        with config.at(key):
+            check_side(spec)
     loader = _loader(config)  # before the models: it is the quicker one to be wrong
     with config.at("model_a"):
         side_a, notes = load_side(keys.model_a)

@@ -16,10 +16,25 @@ from hooksim.cli.data import DATA_KINDS
 from hooksim.cli.document import read_document
 from hooksim.cli.recorded import SIDE_KINDS, is_recorded
 from hooksim.cli.schema import KindOf, LocalPath, Strict
-from hooksim.errors import ConfigError, LayerNotFoundError, MissingWeightsError
+from hooksim.cli.yaml_wording import in_yaml
+from hooksim.errors import (
+    AlignmentError,
+    ConfigError,
+    HooksimError,
+    LayerNotFoundError,
+    MissingWeightsError,
+)
 from hooksim.measures.choice import MEASURES
 
-__all__ = ["Config", "ConfigFile", "SharedKeys", "SideSpec", "read_config", "read_keys"]
+__all__ = [
+    "Config",
+    "ConfigFile",
+    "SharedKeys",
+    "SideSpec",
+    "check_keys",
+    "read_config",
+    "read_keys",
+]
 
 
 def _listed(value: Any) -> Any:
@@ -140,25 +155,40 @@ class ConfigFile(Generic[Keys]):
             key: The key that the work inside is about; empty for the whole file.
 
         Raises:
-            HooksimError: The same, with its place. Messages that begin with a key of their own
-                continue the path: `path: no folder` at `model_a` is `model_a.path: no folder`.
-                Layers that are not there belong to `layers_a` or `layers_b`, weights to
-                `allow_missing`.
+            HooksimError: The same, with its place and in the words of YAML. Messages that begin
+                with a key of their own continue the path: `path: no folder` at `model_a` is
+                `model_a.path: no folder`. Layers that are not there belong to `layers_a` or
+                `layers_b`, weights to `allow_missing`.
         """
         try:
             yield
         except (ConfigError, LayerNotFoundError, MissingWeightsError) as error:
             raise type(error)(f"{self.path}: {self._placed(error, key)}") from error
+        except HooksimError as error:
+            raise type(error)(f"{self._reworded(error)}{self._advice(error)}") from error
+
+    def _reworded(self, error: Exception) -> str:
+        """The message with the file's keys for the arguments of `compare`."""
+        return in_yaml(str(error), [*type(self.keys).model_fields, "allow_missing"])
+
+    def _advice(self, error: Exception) -> str:
+        """What a file can do about sides in another order."""
+        data = self.keys.data or {}
+        shuffled = data.get("kind") == "images" and data.get("order") != "as_is"
+        if not isinstance(error, AlignmentError) or not shuffled:
+            return ""
+        return " Pictures come shuffled: data.order: as_is gives them by their names."
 
     def _placed(self, error: Exception, key: str) -> str:
         """The message behind its key."""
-        message = str(error)
+        message = self._reworded(error)
         if isinstance(self.keys, Config):
             lists = f"`hooksim layers {self.path}`"
             message = message.replace("hooksim.list_layers(model)", lists)
         # Of a run it is A, B at a step, or, where each checkpoint is both, a model at a step.
         side = re.search(r"\b(?:model|recording) (?:([AB])|at)\b[^(]* \(", message)
-        if isinstance(error, LayerNotFoundError) and side:
+        names_its_key = re.match(r"\w+=", str(error))
+        if isinstance(error, LayerNotFoundError) and side and not names_its_key:
             return f"layers_{(side[1] or 'A').lower()}: {message}"
         if isinstance(error, MissingWeightsError) and "allow_missing" in message and key:
             return f"{key}.allow_missing: {message}"
@@ -207,6 +237,23 @@ def read_keys(path: str | Path, overrides: Sequence[str], schema: type[Keys]) ->
     """
     document = read_document(path, overrides)
     _check_command(path, document, schema)
+    return check_keys(path, document, schema)
+
+
+def check_keys(path: str | Path, document: dict[str, Any], schema: type[Keys]) -> ConfigFile[Keys]:
+    """Check plain data against a schema.
+
+    Args:
+        path: What messages begin with.
+        document: The data.
+        schema: Its keys.
+
+    Returns:
+        The data and its keys.
+
+    Raises:
+        ConfigError: One line, `path: key.path: what is wrong`.
+    """
     try:
         keys = schema.model_validate(document)
     except ValidationError as error:

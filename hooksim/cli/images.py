@@ -122,4 +122,4 @@ def _equal(first: Any, second: Any) -> bool:
         return False
 
 
-_PROCESSORS = Preparation("processor", "image processor", load_processor, _equal)
+_PROCESSORS = Preparation("processor", "image processor", "pixel_values", load_processor, _equal)

@@ -4,15 +4,24 @@ import argparse
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
+from hooksim.errors import ConfigError, LayerNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hooksim.cli.config import ConfigFile
     from hooksim.cli.survey import Side
 
 __all__ = ["add_arguments", "run"]
+
+_Listing: TypeAlias = "tuple[list[Side], list[list[str]], str]"
+"""Sides, the names of the layers that are selected of each, and what these are."""
+
+_DEFAULT = "compared where no layers are chosen"
 
 _log = logging.getLogger("hooksim.cli")
 
@@ -30,7 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is run on a made-up input; or the folder of a recording",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change one key"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        help="change one key; for a checkpoint rows, layers_a or those of model_a",
+    )
+    parser.add_argument(
+        "--selected", action="store_true", help="list only the layers that are compared"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
@@ -50,22 +66,23 @@ def run(options: argparse.Namespace) -> None:
 
     if Path(options.source).suffix in (".yaml", ".yml"):
         sides, selected, legend = _of_config(options)
-    elif options.set:
-        raise ConfigError("--set changes a configuration; a checkpoint has none")
+    elif _is_recording(Path(options.source).expanduser()):
+        if options.set:
+            raise ConfigError("--set changes a configuration; a recording has none")
+        sides, selected, legend = _of_recording(options.source)
     else:
-        recorded = _is_recording(Path(options.source).expanduser())
-        sides, selected = (_of_recording if recorded else _of_checkpoint)(options.source)
-        legend = "compared where no layers are chosen"
+        sides, selected, legend = _of_checkpoint(options)
     pairs = zip(sides, selected, strict=True)
     if options.json:
         content = {"sides": [as_data(side, chosen) for side, chosen in pairs]}
         sys.stdout.write(json.dumps(content) + "\n")
         return
-    tables = [table(side, chosen) for side, chosen in pairs]
-    sys.stdout.write("\n".join([*tables, f"{COLUMNS_EXPLAINED}* {legend}\n"]))
+    tables = [table(side, None if options.selected else chosen) for side, chosen in pairs]
+    legend = f"listed: {legend}" if options.selected else f"* {legend}"
+    sys.stdout.write("\n".join([*tables, f"{COLUMNS_EXPLAINED}{legend}\n"]))
 
 
-def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str]], str]:
+def _of_config(options: argparse.Namespace) -> _Listing:
     from hooksim.cli.comparing import load_inputs
     from hooksim.cli.config import read_config
     from hooksim.cli.survey import survey_inputs
@@ -73,15 +90,31 @@ def _of_config(options: argparse.Namespace) -> tuple[list["Side"], list[list[str
     config = read_config(options.source, options.set)
     with config.importable():
         inputs = load_inputs(config)
+        legend = f"what `hooksim compare {config.path}` reads"
+        return _listing(config, partial(survey_inputs, inputs), legend, options.selected)
+
+
+def _listing(
+    config: "ConfigFile[Any]",
+    look: "Callable[..., list[Side]]",
+    legend: str,
+    selected_only: bool,
+) -> _Listing:
+    """Survey what is selected, and all the rest unless only that is wanted."""
+    everything = []
+    if not selected_only:
         with config.at():
-            everything = survey_inputs(inputs, layers="**")
-        try:
-            with config.at():
-                chosen = [side.names for side in survey_inputs(inputs)]
-        except LayerNotFoundError as error:  # the listing is what helps then
-            _log.warning("%s", error)
-            return everything, [[], []], "marks nothing: the layers of the configuration are wrong"
-    return everything, chosen, f"what `hooksim compare {config.path}` reads"
+            everything = look(layers="**")
+    try:
+        with config.at():
+            chosen = look()
+    except LayerNotFoundError as error:  # the listing is what helps then
+        if selected_only:
+            raise
+        _log.warning("%s", error)
+        nothing: list[list[str]] = [[] for _ in everything]
+        return everything, nothing, "marks nothing: what is selected is not there, or gives no rows"
+    return everything or chosen, [side.names for side in chosen], legend
 
 
 def _is_recording(folder: Path) -> bool:
@@ -89,7 +122,7 @@ def _is_recording(folder: Path) -> bool:
     return (folder / "0.bin").is_file()
 
 
-def _of_recording(path: str) -> tuple[list["Side"], list[list[str]]]:
+def _of_recording(path: str) -> _Listing:
     from hooksim.cli.survey import survey
     from hooksim.recording import Recording, recorded_batches
 
@@ -97,24 +130,27 @@ def _of_recording(path: str) -> tuple[list["Side"], list[list[str]]]:
     sides = survey(
         [recording], recorded_batches([recording], batch=False), layers=[None], rows=["auto"]
     )
-    return sides, [recording.layers]
+    return sides, [recording.layers], _DEFAULT
 
 
-def _of_checkpoint(path: str) -> tuple[list["Side"], list[list[str]]]:
+def _of_checkpoint(options: argparse.Namespace) -> _Listing:
+    from hooksim.cli.bare import read_bare
     from hooksim.cli.made_up import made_up_inputs
     from hooksim.cli.survey import survey
     from hooksim.loading import load_model
     from hooksim.loading.checkpoint import transformers_messages_off
 
+    config = read_bare(options.source, options.set)
+    keys = config.keys
     try:
-        model, _ = load_model(path)
+        model, _ = load_model(keys.model_a)
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix("path: ")) from error
-    with transformers_messages_off():
-        try:
-            batches = [made_up_inputs(model)]
-            everything = survey([model], batches, layers=["**"], rows=["auto"])
-            default = survey([model], batches, layers=[None], rows=["auto"])
-        except HooksimError as error:
-            raise ConfigError(f"{path}: {error}") from error
-    return everything, [side.names for side in default]
+    with transformers_messages_off(), config.at():
+        batches = [made_up_inputs(model)]
+
+        def look(layers: Any = keys.layers_a) -> "list[Side]":
+            return survey([model], batches, layers=[layers], rows=keys.rows or ["auto"])
+
+        legend = "chosen by layers_a" if keys.layers_a else _DEFAULT
+        return _listing(config, look, legend, options.selected)

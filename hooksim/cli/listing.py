@@ -1,11 +1,10 @@
 """The layers of a surveyed side as text that fits the terminal, and as plain data."""
 
-import shutil
 from collections.abc import Collection
-from textwrap import wrap
 from typing import Any
 
 from hooksim.capture.reader import LayerInfo
+from hooksim.cli.columns import in_columns, terminal_width
 from hooksim.cli.survey import Side
 
 __all__ = ["COLUMNS_EXPLAINED", "as_data", "table"]
@@ -34,7 +33,7 @@ def table(side: Side, selected: Collection[str] | None = None, width: int | None
     Returns:
         A title, a line for the columns, a line or two for each layer, and what was left out.
     """
-    width = width or shutil.get_terminal_size().columns
+    width = width or terminal_width()
     lines = [_COLUMNS, *(_cells(side, layer, selected) for layer in side.layers)]
     longest = [max(map(len, column)) for column in zip(*lines, strict=True)]
     others = sum(longest[2:]) + 2 * (len(longest) - 1)
@@ -48,10 +47,7 @@ def table(side: Side, selected: Collection[str] | None = None, width: int | None
         cells = (first.ljust(name), _cut(second, kind).ljust(kind), rest[0].ljust(longest[2]))
         numbers = (rest[1].rjust(longest[3]), rest[2].rjust(longest[4]))
         rows.append("  ".join([*cells, *numbers]).rstrip())
-    notes = [
-        "\n".join(wrap(f"({note.text})", width, break_long_words=False, break_on_hyphens=False))
-        for note in side.notes
-    ]
+    notes = [in_columns(f"({note.text})", width) for note in side.notes]
     return "\n".join([f"{side.title}, {len(side.layers)} layers", *rows, *notes]) + "\n"
 
 

@@ -60,7 +60,8 @@ def output_folder(config: "ConfigFile[Any]", options: argparse.Namespace) -> Pat
     try:
         check_target(out, overwrite=options.overwrite)
     except ConfigError as error:
-        raise ConfigError(f"{key}: {error}") from error
+        told = str(error).replace("pass overwrite=True (--overwrite)", "give --overwrite")
+        raise ConfigError(f"{key}: {told}") from error
     check_creatable(out, key)
     return out
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from hooksim.cli.batching import ModelSpecs
 from hooksim.errors import ConfigError
+from hooksim.loading import model_inputs
 
 __all__ = ["Preparation", "load_pair"]
 
@@ -20,12 +21,14 @@ class Preparation(NamedTuple):
     Attributes:
         key: What its config keys begin with: `tokenizer` for `tokenizer_a` and `tokenizer_b`.
         noun: What messages call it.
+        makes: The input of a model that it makes.
         load: Makes one from a spec.
         equal: Whether two of them give the same inputs for every sample.
     """
 
     key: str
     noun: str
+    makes: str
     load: Callable[[Mapping[str, Any]], Any]
     equal: Callable[[Any, Any], bool]
 
@@ -74,4 +77,18 @@ def _load(kind: Preparation, key: str, spec: _Spec, model: Mapping[str, Any]) ->
         if spec is not None:
             raise ConfigError(f"{key}.{error}") from error
         reason = str(error).removeprefix("path: ")
-        raise ConfigError(f"{key}: {reason}; name one that fits the model") from error
+        raise ConfigError(f"{key}: {reason}; {_advice(kind, key, model)}") from error
+
+
+def _advice(kind: Preparation, key: str, model: Mapping[str, Any]) -> str:
+    """What to do about a checkpoint without a preparation: the model may take no such data."""
+    try:
+        name, takes = model_inputs(**{part: model[part] for part in model if part != "kind"})
+    except ConfigError:  # what is wrong with the model is said where it is loaded
+        name, takes = "", []
+    if takes and kind.makes not in takes:
+        return (
+            f"{name} takes no {kind.makes!r} but {takes[1]!r}: give it another kind of data, "
+            "or another model"
+        )
+    return f"name one that fits the model: {key}: FOLDER, or {{kind: python, factory: ...}}"

@@ -8,11 +8,11 @@ from torch import nn
 
 from hooksim.cli.arrays import read_npz
 from hooksim.errors import ConfigError, HooksimError, Note
-from hooksim.loading import MODEL_KINDS, load_model
+from hooksim.loading import MODEL_KINDS, checkpoint, import_factory, load_model
 from hooksim.loading.wording import listed
 from hooksim.recording import Recording
 
-__all__ = ["SIDE_KINDS", "LoadedSide", "is_recorded", "load_side"]
+__all__ = ["SIDE_KINDS", "LoadedSide", "check_side", "is_recorded", "load_side"]
 
 
 class LoadedSide(NamedTuple):
@@ -81,6 +81,21 @@ def is_recorded(spec: Mapping[str, Any]) -> bool:
         True
     """
     return spec.get("kind") in _RECORDED_KINDS
+
+
+def check_side(spec: Mapping[str, Any]) -> None:
+    """Refuse the spec of a model that is not there, before anything is loaded.
+
+    Args:
+        spec: A checked spec.
+
+    Raises:
+        ConfigError: No such folder, hub id or factory; the message starts with its key.
+    """
+    if "factory" in spec:
+        import_factory(spec["factory"])
+    elif not is_recorded(spec):
+        checkpoint(spec["path"], spec.get("subfolder"), spec.get("revision"))
 
 
 def load_side(spec: Mapping[str, Any]) -> LoadedSide:

@@ -9,7 +9,7 @@ from hooksim.cli.checkpoints import Found, find_checkpoints
 from hooksim.cli.config import ConfigFile
 from hooksim.cli.data import build_data
 from hooksim.cli.naming import short_names
-from hooksim.cli.recorded import is_recorded, load_side
+from hooksim.cli.recorded import check_side, is_recorded, load_side
 from hooksim.cli.trajectory_config import TrajectoryConfig
 from hooksim.errors import Note
 from hooksim.loading import import_factory
@@ -92,11 +92,12 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
     if options.get("forward") is not None:
         with config.at("forward"):
             options["forward"] = import_factory(options["forward"])
-    for key, spec in (("checkpoints", keys.checkpoints), ("reference", keys.reference)):
-        if isinstance(spec, Mapping) and "factory" in spec:
-            with config.at(key):
-                import_factory(spec["factory"])
+    if isinstance(keys.reference, Mapping):
+        with config.at("reference"):
+            check_side(keys.reference)
     with config.at("checkpoints"):
+        if "factory" in keys.checkpoints:
+            import_factory(keys.checkpoints["factory"])
         found = find_checkpoints(keys.checkpoints)
     loader = _loader(config, found)
     inputs = RunInputs(found, keys.reference, None, "", loader, options)

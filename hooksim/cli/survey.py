@@ -11,6 +11,7 @@ from hooksim.capture.reader import LayerInfo
 from hooksim.capture.rows import as_rows
 from hooksim.capture.stream import stream
 from hooksim.cli.comparing import Inputs
+from hooksim.cli.yaml_wording import in_yaml
 from hooksim.errors import Note
 from hooksim.sides import Side as Source
 from hooksim.sides import describe_side, read_by, views_of
@@ -100,7 +101,8 @@ def survey(
 def _for_a_listing(note: Note, title: str) -> Note:
     """Word a note for those who look, not for those who run: the model's title stands above."""
     text = note.text.removeprefix(f"{title}: ").removesuffix(" Select another layer.")
-    return note._replace(text=text.replace("left out ", "no rows from ", 1).rstrip("."))
+    text = text.replace("left out ", "no rows from ", 1).rstrip(".")
+    return note._replace(text=in_yaml(text, ["rows"]))
 
 
 def survey_inputs(inputs: Inputs, layers: Selectors = None) -> list[Side]:

@@ -204,4 +204,4 @@ def _equal(first: Any, second: Any) -> bool:
     return same and backends[0] == backends[1]
 
 
-_TOKENIZERS = Preparation("tokenizer", "tokenizer", _load, _equal)
+_TOKENIZERS = Preparation("tokenizer", "tokenizer", "input_ids", _load, _equal)

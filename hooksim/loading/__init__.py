@@ -4,6 +4,7 @@ A fresh random weight compared in silence is the worst outcome, so a checkpoint 
 of the model is refused here. Messages about a key of the spec start with `key: `.
 """
 
+from hooksim.loading.checkpoint import checkpoint, model_inputs
 from hooksim.loading.factory import call_factory, import_factory
 from hooksim.loading.spec import (
     MODEL_KINDS,
@@ -21,8 +22,10 @@ __all__ = [
     "TOKENIZER_KINDS",
     "LoadedModel",
     "call_factory",
+    "checkpoint",
     "import_factory",
     "load_model",
     "load_processor",
     "load_tokenizer",
+    "model_inputs",
 ]

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
 from safetensors import SafetensorError
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, MissingWeightsError
 from hooksim.loading.weights import LoadedModel, WeightReport
 from hooksim.loading.wording import first_line, listed
 from hooksim.spelling import did_you_mean
@@ -17,10 +18,13 @@ __all__ = [
     "LOADING_FAILS_WITH",
     "checkpoint",
     "load_transformers_model",
+    "model_inputs",
     "transformers_messages_off",
 ]
 
 Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
+
+_WEIGHTS = ("*.safetensors", "*.bin")
 
 LOADING_FAILS_WITH = (
     OSError,
@@ -63,7 +67,8 @@ def load_transformers_model(
 
     Raises:
         ConfigError: Nothing at `path`, or it cannot be loaded.
-        MissingWeightsError: The checkpoint lacks weights, or has them in another shape.
+        MissingWeightsError: The checkpoint has no weights, lacks some, or has them in another
+            shape.
     """
     where, place = checkpoint(path, subfolder, revision)
     place["trust_remote_code"] = trust_remote_code
@@ -79,6 +84,39 @@ def load_transformers_model(
         allow_missing=allow_missing or (),
     )
     return LoadedModel(model.eval(), notes)
+
+
+def model_inputs(
+    path: str,
+    *,
+    subfolder: str | None = None,
+    revision: str | None = None,
+    auto_class: str | None = None,
+    trust_remote_code: bool = False,
+    **_others: Any,
+) -> tuple[str, list[str]]:
+    """Tell what the model of a checkpoint is called with, without loading it.
+
+    Args:
+        path: Folder or hub id; like the others as for `load_transformers_model`.
+        subfolder: Folder inside it.
+        revision: Branch, tag or commit, for hub ids.
+        auto_class: Class of transformers to load with.
+        trust_remote_code: Run code that comes with the checkpoint.
+
+    Returns:
+        The model's class and the arguments of its forward; no arguments where only loading the
+        model would tell.
+
+    Raises:
+        ConfigError: Nothing at `path`, or its config cannot be read.
+    """
+    where, place = checkpoint(path, subfolder, revision)
+    place["trust_remote_code"] = trust_remote_code
+    with transformers_messages_off():
+        model_class = _model_class(where, place, auto_class)
+    forward = getattr(model_class, "forward", None)
+    return model_class.__name__, list(signature(forward).parameters) if forward else []
 
 
 def checkpoint(
@@ -176,6 +214,11 @@ def _from_pretrained(
             ignore_mismatched_sizes=True,  # so that they are listed; the report refuses them
         )
     except LOADING_FAILS_WITH as error:
+        folder = Path(where)
+        if folder.is_dir() and not any(any(folder.glob(name)) for name in _WEIGHTS):
+            raise MissingWeightsError(
+                f"{where!r} holds no weights: none of its files is named {' or '.join(_WEIGHTS)}."
+            ) from error
         raise ConfigError(f"path: cannot load {where!r}: {first_line(error)}") from error
     return model, info
 

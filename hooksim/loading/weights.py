@@ -152,7 +152,7 @@ class WeightReport(NamedTuple):
             raise MissingWeightsError(
                 f"{self.where!r} has no weights for {count(refused, 'parameter')} of {self.model} "
                 f"({listed(refused)}). Comparing fresh random weights is refused; "
-                "pass allow_missing=... to accept named ones."
+                f"allow_missing=[{listed(refused)}] accepts these."
             )
         notes = []
         if absent:

@@ -27,7 +27,8 @@ def caption_text(n_samples: int, metadata: Mapping[str, Any], labels: Iterable[s
 
     Args:
         n_samples: Number of samples.
-        metadata: Of the comparison; `blocks`, `unit` and `n_rows` are read where they are there.
+        metadata: Of the comparison; `blocks`, `block_size`, `unit` and `n_rows` are
+            read where they are there.
         labels: Labels of the measures in the picture: only what concerns them is said.
 
     Returns:
@@ -36,12 +37,15 @@ def caption_text(n_samples: int, metadata: Mapping[str, Any], labels: Iterable[s
     Example:
         >>> caption_text(5596, {"blocks": [2048, 2048, 1500]})
         'n = 5,596 samples in 3 blocks (2 of 2,048 and 1 of 1,500). Standard errors are ...'
+        >>> caption_text(90, {"blocks": [90], "block_size": 10_000})
+        'n = 90 samples in one block of 90 (fewer than block_size, 10,000). Standard errors ...'
     """
     several = list(labels)
     caveats = [
         text for word, text in _CAVEATS.items() if any(label.startswith(word) for label in several)
     ]
-    counted = f"{_count(n_samples, metadata, ' samples')}{_blocks(_sizes(metadata))}."
+    blocks = f"{_blocks(_sizes(metadata))}{_unfilled(metadata)}"
+    counted = f"{_count(n_samples, metadata, ' samples')}{blocks}."
     return " ".join([counted, _ERRORS, *caveats])
 
 
@@ -64,7 +68,7 @@ def size_text(n_samples: int, metadata: Mapping[str, Any]) -> str:
     sizes = _sizes(metadata)
     text = _count(n_samples, metadata, "")
     if len(sizes) < 2:
-        return f"{text} in one block" if sizes else text
+        return f"{text} in one block{_unfilled(metadata)}" if sizes else text
     low, high = min(sizes), max(sizes)
     return f"{text} in blocks of {low:,}" + (f" to {high:,}" if high > low else "")
 
@@ -72,6 +76,14 @@ def size_text(n_samples: int, metadata: Mapping[str, Any]) -> str:
 def _sizes(metadata: Mapping[str, Any]) -> list[int]:
     """Read the sizes of the blocks, none if unknown."""
     return list(metadata.get("blocks") or [])
+
+
+def _unfilled(metadata: Mapping[str, Any]) -> str:
+    """Say that the samples did not fill the only block, where its size was asked for."""
+    asked, sizes = metadata.get("block_size"), _sizes(metadata)
+    if not isinstance(asked, int) or len(sizes) != 1 or sizes[0] >= asked:
+        return ""
+    return f" (fewer than block_size, {asked:,})"
 
 
 def _count(n_samples: int, metadata: Mapping[str, Any], unit: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hooksim.errors import ConfigError, UnknownKeyError
 from hooksim.results.caption import caption_text, size_text, warning_lines, warning_text
-from hooksim.results.diagnostics import LayerDiagnostics, layer_diagnostics
+from hooksim.results.diagnostics import DiagnosticsTable, layer_diagnostics
 from hooksim.results.directions import BACK, FORTH
 from hooksim.results.frames import long_table
 from hooksim.results.keyed import Keyed
@@ -94,15 +94,16 @@ class Comparison(Keyed[SimilarityMatrix]):
             f'src="data:image/png;base64,{picture}">'
         )
 
-    def diagnostics(self, side: Literal["a", "b"]) -> list[LayerDiagnostics]:
+    def diagnostics(self, side: Literal["a", "b"]) -> DiagnosticsTable:
         """Give what is worth knowing of each layer before its cells are read.
 
         Args:
             side: `"a"` for the layers of model A, `"b"` for those of model B.
 
         Returns:
-            One entry a layer, in axis order: width, rows per dimension, participation ratio, share
-            of duplicate rows, largest single share of the HSIC, and order F.
+            A list that prints as a table, one entry a layer, in axis order: width, rows per
+            dimension, participation ratio, share of duplicate rows, largest single share of the
+            HSIC, and order F.
 
         Raises:
             ConfigError: Another side.

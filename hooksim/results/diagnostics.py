@@ -1,11 +1,17 @@
 """What is worth knowing of each layer before its cells are read."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hooksim.errors import HooksimError
 
-__all__ = ["LayerDiagnostics", "layer_diagnostics"]
+__all__ = ["DiagnosticsTable", "LayerDiagnostics", "layer_diagnostics"]
+
+_HEADINGS = (
+    "layer", "width", "rows per dimension", "participation ratio", "duplicate rows",
+    "largest share", "order F",
+)  # fmt: skip
 
 
 class LayerDiagnostics(NamedTuple):
@@ -36,8 +42,39 @@ class LayerDiagnostics(NamedTuple):
     largest_share: float
     order: float
 
+    def __repr__(self) -> str:
+        pairs = zip(self._fields[1:], self[1:], strict=True)
+        numbers = (f"{name}={_short(value, 'nan')}" for name, value in pairs)
+        return f"{type(self).__name__}(layer={self.layer!r}, {', '.join(numbers)})"
 
-def layer_diagnostics(metadata: Mapping[str, Any], side: str) -> list[LayerDiagnostics]:
+
+class DiagnosticsTable(list[LayerDiagnostics]):
+    """The layers of one side, in axis order: a list that prints as a table.
+
+    Example:
+        >>> DiagnosticsTable([LayerDiagnostics("0", 64, 7.03125, 12.5, 0.0, 0.0091, math.nan)])
+        layer  width  rows per dimension  participation ratio  ...  order F
+        0         64                7.03                 12.5  ...        -
+    """
+
+    def __repr__(self) -> str:
+        lines = [_HEADINGS, *((each.layer, *map(_short, each[1:])) for each in self)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rows = [
+            [name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])]
+            for name, *numbers in lines
+        ]
+        return "\n".join("  ".join(row).rstrip() for row in rows)
+
+
+def _short(value: Any, undefined: str = "-") -> str:
+    """Write as many digits as a reader compares."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return undefined if math.isnan(value) else f"{value:.3g}"
+
+
+def layer_diagnostics(metadata: Mapping[str, Any], side: str) -> DiagnosticsTable:
     """Read the diagnostics of one side off the metadata of a result.
 
     Args:
@@ -58,12 +95,12 @@ def layer_diagnostics(metadata: Mapping[str, Any], side: str) -> list[LayerDiagn
         ) from error
 
 
-def _layers(entries: Any) -> list[LayerDiagnostics]:
-    return [
+def _layers(entries: Any) -> DiagnosticsTable:
+    return DiagnosticsTable(
         LayerDiagnostics(
             layer=str(each["layer"]),
             width=int(each["width"]),
             **{name: float(each[name]) for name in LayerDiagnostics._fields[2:]},
         )
         for each in entries
-    ]
+    )

@@ -81,11 +81,13 @@ def span_text(values: Tensor) -> str:
         values: Any shape; NaN is passed over and counted.
 
     Returns:
-        Smallest and largest value, for people.
+        Smallest and largest value, for people; the only one where there is one.
 
     Example:
         >>> span_text(torch.tensor([0.25, math.nan, 1.0]))
         '0.250 to 1.000, 1 undefined'
+        >>> span_text(torch.tensor([[0.5]]))
+        '0.500'
     """
     finite = values[~values.isnan()]
     if finite.numel() == 0:
@@ -94,7 +96,8 @@ def span_text(values: Tensor) -> str:
     undefined = f", {missing:,} undefined" if missing else ""
     # Adding 0 turns a rounded -0.0 into 0.0.
     low, high = (round(end.item(), 3) + 0.0 for end in (finite.min(), finite.max()))
-    return f"{low:.3f} to {high:.3f}{undefined}"
+    reach = f"{low:.3f}" if finite.numel() == 1 else f"{low:.3f} to {high:.3f}"
+    return f"{reach}{undefined}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -112,8 +112,8 @@ class TestOutput:
         assert compare(*broken) == 2
         assert capsys.readouterr() == (
             "",
-            "c.yaml: output: 'result' already holds a result. Choose another folder, or pass "
-            "overwrite=True (--overwrite) to replace it.\n",
+            "c.yaml: output: 'result' already holds a result. Choose another folder, or give "
+            "--overwrite to replace it.\n",
         )
 
     def test_overwrite_and_out(self, folder, capsys):
@@ -176,19 +176,27 @@ class TestDryRun:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "model A (Sequential), 2 layers"
         assert lines[2].split() == ["0", "Linear", "16", "x", "6", "6", "24,000"]
-        assert lines[-1] == (
-            "40 samples in 3 batches; first batch: 16 samples, 16 rows; "
-            "72 bytes a row of all layers; one block of 40, at most 0.0 MiB of rows held"
-        )
+        assert lines[-2:] == [
+            "40 samples in 3 batches; first batch: 16 samples, 16 rows; 72 bytes a row of all",
+            "layers; one block of 40, at most 0.0 MiB of rows held",
+        ]
         assert not (folder / "result").exists()
 
     def test_it_asks_for_one_batch(self, folder, capsys):
         data = "data={kind: python, factory: 'small_models:batches', kwargs: {count: 1, error: x}}"
         assert compare("--dry-run", "--set", data) == 0
-        last = capsys.readouterr().out.splitlines()[-1]
+        last = capsys.readouterr().out.split("\n\n")[-1].replace("\n", " ")
         assert last.startswith("an unknown number of samples in an unknown number of batches; ")
-        assert last.endswith("; blocks of 2,048 rows, at most 0.3 MiB of rows held")
+        assert last.endswith("; blocks of 2,048 rows, at most 0.3 MiB of rows held ")
         assert compare("--set", data) == 1
+
+    def test_a_block_size_beyond_the_samples_is_said(self, folder, capsys):
+        assert compare("--dry-run", "--set", "block_size=10000") == 0
+        out = capsys.readouterr().out.replace("\n", " ")
+        assert "; one block of 40 (fewer than block_size, 10,000), at most 0.0 MiB" in out
+        assert compare("--set", "block_size=10000") == 0
+        err = capsys.readouterr().err.replace("\n  ", " ")
+        assert "n = 40 in one block (fewer than block_size, 10,000), " in err
 
     def test_block_size(self, folder, capsys):
         assert compare("--dry-run", "--set", "block_size=batch") == 0

@@ -228,7 +228,8 @@ class TestProcessorsThatDoNotFit:
             (
                 ("vit", "bare"),
                 {},
-                "processor_b: 'bare' holds no image processor; name one that fits the model",
+                "processor_b: 'bare' holds no image processor; name one that fits the model: "
+                "processor_b: FOLDER, or {kind: python, factory: ...}",
             ),
             (
                 ("vit", None),

@@ -80,7 +80,7 @@ def test_layers_that_are_not_there_do_not_hide_the_listing(folder, capsys):
     assert main(["layers", "c.yaml", "--set", "layers_a=nope"]) == 0
     out, error = capsys.readouterr()
     assert "  2    Linear  16 x 3 " in out
-    assert out.endswith("* marks nothing: the layers of the configuration are wrong\n")
+    assert out.endswith("* marks nothing: what is selected is not there, or gives no rows\n")
     assert error.startswith("warning: c.yaml: layers_a: no layer of model A (Sequential) matches")
 
 
@@ -89,7 +89,15 @@ def test_layers_that_are_not_there_do_not_hide_the_listing(folder, capsys):
     [
         (["run"], "'run' holds no config.json; its subfolders 'checkpoint-1' have one\n"),
         (["run/checkpoint-2"], "no folder 'run/checkpoint-2', did you mean 'run/checkpoint-1'?\n"),
-        (["run", "--set", "a=1"], "--set changes a configuration; a checkpoint has none\n"),
+        (
+            ["run", "--set", "data=1"],
+            "--set 'data=1': of a checkpoint alone 'rows', 'layers_a', 'model_a' can be changed; "
+            "any other key needs a configuration\n",
+        ),
+        (
+            ["run", "--set", "rows=[cls, last]"],
+            "run: rows: expected a list of at most 1, got ['cls', 'last']\n",
+        ),
         (["no.yaml"], "no.yaml: cannot be read: No such file or directory\n"),
     ],
 )
@@ -229,3 +237,50 @@ def test_bytes_of_token_rows_are_those_of_samples_like_the_batch_s(folder, capsy
     [layer] = [layer for layer in side["layers"] if layer["name"] == "encoder.layer.0"]
     assert layer["row_bytes"] == 32
     assert layer["bytes_per_1000_samples"] == 1000 * 2 * 32  # 4 tokens in 2 samples
+
+
+def test_only_what_is_selected(folder, capsys):
+    save(BertModel(BertConfig(vocab_size=5, num_hidden_layers=2, **SIZES)), "run")
+    assert main(["layers", "run", "--selected"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "BertModel, 2 layers"
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == [
+        "encoder.layer.0",
+        "encoder.layer.1",
+    ]
+    assert out.endswith("\nlisted: compared where no layers are chosen\n")
+    assert main(["layers", "c.yaml", "--selected", "--set", "layers_b='1'"]) == 0
+    out = capsys.readouterr().out
+    assert "model B (Sequential), 1 layers" in out
+    assert out.endswith("\nlisted: what `hooksim compare c.yaml` reads\n")
+    assert main(["layers", "c.yaml", "--selected", "--set", "layers_b=nope"]) == 2
+    assert "matches 'nope'" in capsys.readouterr().err
+
+
+def test_rows_and_layers_of_a_bare_checkpoint(folder, capsys):
+    config = transformers.XLNetConfig(vocab_size=9, d_model=8, n_layer=2, n_head=2, d_inner=8)
+    save(transformers.XLNetModel(config), "run")
+    assert main(["layers", "run", "--selected"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "Dimension 1 is 3 long: of a model that puts time first inside, take "
+        "rows: {batch_dim: 1}.\n"
+    )
+    assert main(["layers", "run"]) == 0  # all of them, and why the blocks give none
+    out, error = capsys.readouterr()
+    assert error.startswith("warning: run: no layer of model (XLNetModel) gives rows.")
+    assert "* marks nothing: what is selected is not there, or gives no rows" in out
+    assert "rows: {batch_dim: 1}" in out.replace("\n", " ")
+    rows = ["--set", "rows={batch_dim: 1}"]
+    assert main(["layers", "run", "--selected", *rows]) == 0
+    assert "layer.1  XLNetLayer  5 x 3 x 8" in capsys.readouterr().out
+    assert main(["layers", "run", "--selected", *rows, "--set", "layers_a=layer.0.ff"]) == 0
+    out = capsys.readouterr().out
+    assert "XLNetModel, 1 layers" in out and out.endswith("listed: chosen by layers_a\n")
+
+
+def test_a_recording_takes_no_changes(folder, capsys):
+    (folder / "rows").mkdir()
+    (folder / "rows" / "0.bin").write_bytes(b"")
+    assert main(["layers", "rows", "--set", "rows=cls"]) == 2
+    line = "--set changes a configuration; a recording has none\n"
+    assert capsys.readouterr().err == line

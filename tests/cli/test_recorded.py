@@ -126,7 +126,7 @@ def test_recordings_of_other_lengths_are_cut_alike(recorded, capsys):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ("max_samples=null", "recording A holds 40 samples, but 45 are read. Both sides must be of the same samples in the same order; max_samples=40 compares only the first of them.\n"),  # noqa: E501
+        ("max_samples=null", "recording A holds 40 samples, but 45 are read. Both sides must be of the same samples in the same order; max_samples: 40 compares only the first of them.\n"),  # noqa: E501
         ("max_samples=30", ""),
         ("max_samples=44", "recording A holds 40 samples, but 44 are read. "),
         ("data.path=few.npz", "recording A holds 40 samples, but 30 are read. "),

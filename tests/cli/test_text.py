@@ -154,7 +154,8 @@ def test_nothing_is_noted_where_nothing_was_cut():
         (
             ({"kind": "transformers", "path": "bare"}, MINILM),
             {},
-            "tokenizer_a: 'bare' holds no tokenizer; name one that fits the model",
+            "tokenizer_a: 'bare' holds no tokenizer; name one that fits the model: tokenizer_a: "
+            "FOLDER, or {kind: python, factory: ...}",
         ),
     ],
 )

@@ -1,0 +1,40 @@
+"""Text broken into lines that fit the terminal."""
+
+import shutil
+from textwrap import wrap
+
+__all__ = ["in_columns", "terminal_width"]
+
+
+def terminal_width() -> int:
+    """Ask the terminal for its columns.
+
+    Returns:
+        Their number; 80 where there is no terminal.
+    """
+    return shutil.get_terminal_size().columns
+
+
+def in_columns(text: str, width: int | None = None, indent: str = "") -> str:
+    """Break a text between its words; a long name is never cut.
+
+    Args:
+        text: One paragraph.
+        width: Columns; None asks the terminal.
+        indent: What every line but the first begins with.
+
+    Returns:
+        Lines.
+
+    Example:
+        >>> in_columns("one block of 90 rows", 12, indent="  ").splitlines()
+        ['one block of', '  90 rows']
+    """
+    lines = wrap(
+        text,
+        width or terminal_width(),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
