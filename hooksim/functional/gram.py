@@ -70,7 +70,8 @@ def centre(x: Tensor, dtype: torch.dtype = torch.float64) -> Centred:
 
     A mean rounded to float32 would leave an error of the offset's size in every row, and squares
     of unscaled float32 rows over- or underflow; after this neither can happen. Rows count as
-    constant where their scale is at most n eps times their largest entry.
+    constant where their scale is at most n eps times the largest mean of a column, which is their
+    largest entry where they hardly vary.
 
     Args:
         x: Rows `(..., n, d)` of any real dtype.
