@@ -72,7 +72,7 @@ def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Traj
     """Read what the pages of a folder show, by where these go."""
     from hooksim.callbacks.saved_run import is_run, load_each_reference, load_run
     from hooksim.results.page import PAGE
-    from hooksim.results.saved import load_saved
+    from hooksim.results.saved import is_result, load_saved
 
     if is_run(folder) or is_run(folder / "hooksim"):  # which is told where the run is
         runs = load_each_reference(folder)
@@ -82,7 +82,7 @@ def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Traj
         return {folder / names[name]: run for name, run in runs.items()}
     if reference is not None:
         raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
-    inner = [each.parent for each in sorted(folder.glob(f"*/{_DESCRIPTION}"))]
+    inner = [each.parent for each in sorted(folder.glob(f"*/{_DESCRIPTION}")) if is_result(each)]
     if not (folder / _DESCRIPTION).is_file() and inner:
         return {each / PAGE: load_saved(each) for each in inner}
     return {folder / PAGE: load_saved(folder)}

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hooksim.cli.checkpoints import Found, find_checkpoints
@@ -52,7 +53,7 @@ class RunInputs:
             A model in evaluation mode, or a recording.
         """
         [spec] = [each.spec for each in self.found if each.name == name]
-        if spec == self.reference_spec:
+        if self.reference_spec is not None and _place(spec) == _place(self.reference_spec):
             reference: Side = self.reference
             return reference  # the same object is read once
         return self.take(name, spec)
@@ -108,6 +109,16 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
     # The longest tells it apart from each of them: seed-1/checkpoint-300 from checkpoint-300.
     name = max((short_names(keys.reference, each.spec)[0] for each in found), key=len)
     return replace(inputs, reference=side, reference_spec=keys.reference, reference_name=name)
+
+
+def _place(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec with one path in the place of a folder, a folder in it and `..`."""
+    keys = dict(spec)
+    for key in ("path", "weights"):
+        if key in keys:
+            place = Path(keys[key], keys.pop("subfolder", None) or "").expanduser()
+            keys[key] = place.resolve() if place.exists() else place
+    return keys
 
 
 def _loader(config: ConfigFile[TrajectoryConfig], found: list[Found]) -> Iterable[Any] | None:

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from hooksim.results.comparison import Comparison
-from hooksim.results.folder import TRAJECTORY
+from hooksim.results.folder import COMPARISON, TRAJECTORY
 from hooksim.results.trajectory import Trajectory
 
-__all__ = ["load_saved"]
+__all__ = ["is_result", "load_saved"]
 
 
 def load_saved(path: str | os.PathLike[str]) -> Comparison | Trajectory:
@@ -23,10 +23,26 @@ def load_saved(path: str | os.PathLike[str]) -> Comparison | Trajectory:
     Raises:
         HooksimError: There is nothing, no result, a damaged one, or one of a newer version.
     """
-    description = Path(path).expanduser() / "metadata.json"
-    try:
-        found = json.loads(description.read_text(encoding="utf-8"))["format"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None  # what is wrong is worded by whoever reads the rest
+    found = _format(Path(path).expanduser() / "metadata.json")
     kind = Trajectory if found == TRAJECTORY.format else Comparison
     return kind.load(path)
+
+
+def is_result(description: Path) -> bool:
+    """Tell a result from what else, such as a recording, has a `metadata.json`.
+
+    Args:
+        description: That file.
+
+    Returns:
+        False where it says that it is something else; a damaged one may be a result.
+    """
+    return _format(description) in (COMPARISON.format, TRAJECTORY.format, None)
+
+
+def _format(description: Path) -> str | None:
+    """What a description says that it is; what is wrong is worded by whoever reads the rest."""
+    try:
+        return str(json.loads(description.read_text(encoding="utf-8"))["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -11,6 +11,7 @@ from torch import nn
 from hooksim.callbacks.watch import Watch
 from hooksim.cli.main import main
 from hooksim.probe import Probe
+from hooksim.recording import Recording
 from hooksim.report import GENERATOR
 from tests.report.pages import comparison
 
@@ -128,6 +129,12 @@ def test_the_results_of_a_step_or_of_any_folder(run, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out == [f"{run}/step-10/{name}/report.html" for name in ("initial", "last")]
     assert is_page(out[1])
+    Recording.from_tensors({"layer": torch.randn(9, 2)}).save(f"{run}/step-10/rows")
+    assert main(["report", f"{run}/step-10"]) == 0
+    assert capsys.readouterr().out.splitlines() == out
+    Path(f"{run}/step-10/last/metadata.json").write_text("{")
+    assert main(["report", f"{run}/step-10"]) == 1
+    assert "last' is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_reference_that_is_a_checkpoint_is_loaded_once(folder, monkeypatch):
     load = run_inputs.load_side
     monkeypatch.setattr(run_inputs, "load_side", lambda spec: asked.append(spec) or load(spec))
     side = "{kind: python, factory: 'small_models:perceptron', kwargs: {seed: 0}, "
-    assert trajectory("--set", f"reference={side}weights: w/step-10.safetensors}}") == 0
+    assert trajectory("--set", f"reference={side}weights: w/../w/step-10.safetensors}}") == 0
     assert len(asked) == 4
     assert Trajectory.load("result").at(10).metadata["matched_by"] == "one source"
 
