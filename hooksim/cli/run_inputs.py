@@ -53,7 +53,7 @@ class RunInputs:
             A model in evaluation mode, or a recording.
         """
         [spec] = [each.spec for each in self.found if each.name == name]
-        if self.reference_spec is not None and _place(spec) == _place(self.reference_spec):
+        if self.reference_spec is not None and _resolved(spec) == _resolved(self.reference_spec):
             reference: Side = self.reference
             return reference  # the same object is read once
         return self.take(name, spec)
@@ -111,9 +111,9 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
     return replace(inputs, reference=side, reference_spec=keys.reference, reference_name=name)
 
 
-def _place(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A spec with one path in the place of a folder, a folder in it and `..`."""
-    keys = dict(spec)
+    keys = {key: value for key, value in spec.items() if value is not None}
     for key in ("path", "weights"):
         if key in keys:
             place = Path(keys[key], keys.pop("subfolder", None) or "").expanduser()

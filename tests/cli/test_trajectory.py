@@ -85,9 +85,16 @@ def test_a_reference_that_is_a_checkpoint_is_loaded_once(folder, monkeypatch):
     load = run_inputs.load_side
     monkeypatch.setattr(run_inputs, "load_side", lambda spec: asked.append(spec) or load(spec))
     side = "{kind: python, factory: 'small_models:perceptron', kwargs: {seed: 0}, "
-    assert trajectory("--set", f"reference={side}weights: w/../w/step-10.safetensors}}") == 0
+    side += "allow_missing: null, weights: w/../w/step-10.safetensors}"
+    assert trajectory("--set", f"reference={side}") == 0
     assert len(asked) == 4
     assert Trajectory.load("result").at(10).metadata["matched_by"] == "one source"
+
+
+def test_a_reference_without_weights_of_its_own(folder):
+    side = "{kind: python, factory: 'small_models:perceptron', kwargs: {seed: 5}, weights: null}"
+    assert trajectory("--set", f"reference={side}") == 0
+    assert Trajectory.load("result")["cka"].shape[0] == 4
 
 
 def test_recorded_runs_need_no_data(folder, capsys):
