@@ -83,8 +83,9 @@ def _real_tokens(tokens: Tensor, masks: list[Any]) -> Tensor:
     """Where tokens are none of padding: labels say it themselves, inputs by their mask."""
     real = tokens != _NO_LABEL
     for mask in masks:
-        if isinstance(mask, Tensor) and mask.shape == tokens.shape and bool(real.all()):
-            real = real & (mask.to(tokens.device) != 0)
+        if isinstance(mask, Tensor) and mask.shape == tokens.shape:
+            # Whether anything has said it yet stays a tensor: to ask would wait for an accelerator.
+            real = real & ((mask.to(tokens.device) != 0) | ~real.all())
     return real
 
 

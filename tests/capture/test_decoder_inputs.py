@@ -64,6 +64,21 @@ def test_labels_come_first(kind):
     assert (call.decoder_reads, call.ignored) == ("labels", ())
 
 
+@pytest.mark.parametrize("keys", [("input_ids",), ("labels", "input_ids")])
+def test_no_value_is_waited_for(keys):
+    """On a device without values whatever looks at one fails."""
+    tokens, mask = torch.empty(2, 2, 3, dtype=torch.long, device="meta")
+    batch = {**dict.fromkeys(keys, tokens), "attention_mask": mask}
+    found = derived_decoder_inputs(T5Model(T5), batch, ["decoder_input_ids"], ["attention_mask"])
+    assert found.made_of == keys[0]
+    assert found.inputs["decoder_attention_mask"].shape == (2, 3)
+
+
+def test_labels_without_a_mark_have_the_mask_of_the_tokens():
+    call = made(T5Model(T5), {**BATCH, "labels": TOKENS})
+    assert call.passed["decoder_attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
 def test_what_the_batch_gives_stays():
     own = {"decoder_input_ids": torch.tensor([[2], [3]])}
     call = made(T5Model(T5), {**BATCH, **own, "labels": TOKENS})
