@@ -2,6 +2,7 @@
 
 from hooksim.capture.rows import Rows
 from tests.architectures.architecture import ENDS, Architecture, numbered, pairs, text
+from tests.capture.tiny_models import HALVES, T5
 
 BOTH, RIGHT = ("left", "right"), ("right",)
 
@@ -16,23 +17,9 @@ WIDTHS = {
 }
 _GROUPED = {**WIDTHS, "num_key_value_heads": 1, "head_dim": 8}
 _EXPERTS = {**_GROUPED, "num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
-_T5 = {
-    "d_model": 16,
-    "num_layers": 2,
-    "num_heads": 2,
-    "d_ff": 32,
-    "d_kv": 8,
-    "vocab_size": 60,
-    "decoder_start_token_id": 0,
-}
+_T5 = {**T5, "decoder_start_token_id": 0}
 SEQUENCES = {
-    "d_model": 16,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 32,
-    "decoder_ffn_dim": 32,
+    **HALVES,
     "vocab_size": 60,
     "max_position_embeddings": 64,
     "decoder_start_token_id": 1,

@@ -15,6 +15,7 @@ from tests.architectures.architecture import (
     waves,
 )
 from tests.architectures.text_models import SEQUENCES, WIDTHS
+from tests.capture.tiny_models import HALVES
 
 VISION = {
     "hidden_size": 16,
@@ -289,13 +290,7 @@ IMAGES = {
                 "out_features": ["stage2"],
                 **_STAGES,
             },
-            "d_model": 16,
-            "encoder_layers": 2,
-            "decoder_layers": 2,
-            "encoder_attention_heads": 2,
-            "decoder_attention_heads": 2,
-            "encoder_ffn_dim": 32,
-            "decoder_ffn_dim": 32,
+            **HALVES,
             "num_queries": 4,
         },
     ),

@@ -26,6 +26,15 @@ VISION = {
 }
 ENDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 T5 = {"d_model": 16, "num_layers": 2, "num_heads": 2, "d_ff": 32, "d_kv": 8, "vocab_size": 60}
+HALVES = {
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+}
 CONFIGS: dict[str, dict[str, Any]] = {
     "Bert": TEXT,
     "Albert": {**TEXT, "embedding_size": 8},
@@ -50,13 +59,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "CLIP": {"text_config": {**TEXT, "num_hidden_layers": 2}, "vision_config": VISION},
     "Whisper": {
-        "d_model": 16,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "decoder_ffn_dim": 32,
+        **HALVES,
         "vocab_size": 60,
         "num_mel_bins": 8,
         "max_source_positions": 10,

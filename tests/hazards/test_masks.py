@@ -8,7 +8,7 @@ from torch import nn
 import hooksim
 from hooksim.errors import ConfigError, ShapeError
 from tests import reference
-from tests.capture.tiny_models import ENDS, text_batch, tiny
+from tests.capture.tiny_models import ENDS, HALVES, text_batch, tiny
 from tests.hazards.measured import assert_measured, by_hand
 
 LENGTHS = [[5, 3, 7, 2, 6, 4], [1, 4, 4, 7, 5]]
@@ -17,18 +17,7 @@ LOADER = [text_batch(lengths, 7) for lengths in LENGTHS]
 
 def bart():
     torch.manual_seed(0)
-    config = transformers.BartConfig(
-        d_model=16,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=32,
-        decoder_ffn_dim=32,
-        vocab_size=60,
-        decoder_start_token_id=2,
-        **ENDS,
-    )
+    config = transformers.BartConfig(vocab_size=60, decoder_start_token_id=2, **HALVES, **ENDS)
     return transformers.BartModel(config).eval()
 
 
