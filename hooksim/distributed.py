@@ -1,7 +1,8 @@
 """The processes of a group: what they tell each other, and how one that fails ends all of them.
 
 The only file that knows of ranks. Every process takes the same steps in the same order: before it
-waits for the others it says how it stands, so that none waits for one that has failed.
+waits for the others it says how it stands, so that none waits for one that has failed. Messages
+are pickled, as torch sends objects: they come from the processes of the run, never from a file.
 """
 
 import pickle

@@ -80,8 +80,8 @@ class Course:
             ConfigError: There is no such reference, several and none named, or no comparison yet.
         """
         chosen = choose_reference(name, names)
-        found = {each.step: each.results[chosen] for each in self.measurements
-                 if chosen in each.results}  # fmt: skip
+        measured = [each for each in self.measurements if chosen in each.results]
+        found = {each.step: each.results[chosen] for each in measured}
         if not found:
             raise ConfigError(
                 f"trajectory: nothing was compared with {chosen!r} yet. Call probe.measure first; "
