@@ -202,7 +202,7 @@ CASES = {
     "one batch instead of a loader": (
         lambda: hooksim.compare(model(), model(), {"input_ids": tokens()}),
         hooksim.ConfigError,
-        "loader: expected an iterable of batches, got dict.",
+        "loader: expected an iterable of batches, got dict. Put a batch in a list.",
     ),
     "memory in words": (
         lambda: hooksim.compare(model(), model(), data(), memory_budget="2 GiB"),

@@ -26,7 +26,11 @@ def check_loader(loader: Any, hint: str = "") -> None:
     """
     if not isinstance(loader, Iterable) or isinstance(loader, Mapping | str):
         got = "None" if loader is None else type(loader).__name__
-        hint = hint if loader is None else ""
+        if isinstance(loader, Mapping):
+            hint = " Put a batch in a list."
+        elif loader is not None:
+            is_dataset = hasattr(loader, "__getitem__") and not isinstance(loader, str)
+            hint = " Wrap it in torch.utils.data.DataLoader." * is_dataset
         raise ConfigError(f"loader: expected an iterable of batches, got {got}.{hint}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from hooksim.errors import ConfigError
@@ -18,6 +19,7 @@ __all__ = [
     "holds_samples",
     "main_tensor",
     "move_batch",
+    "not_tensors",
 ]
 
 _SIZED_BY = ("input_ids", "attention_mask", "inputs_embeds", "pixel_values", "input_values")
@@ -76,8 +78,38 @@ def batch_size(item: Any) -> int:
         return len(item)
     raise ConfigError(
         f"loader: cannot count the samples of a {type(item).__name__} batch. Expected a tensor, a "
-        "tuple or list, a mapping with tensors, or a PairedBatch."
+        f"tuple or list, a mapping with tensors, or a PairedBatch.{not_tensors(item)}"
     )
+
+
+def not_tensors(item: Any) -> str:
+    """Say what to do about a batch of texts or arrays, which models cannot read.
+
+    Args:
+        item: One model's batch.
+
+    Returns:
+        A sentence with a space in front; empty where it holds tensors.
+
+    Example:
+        >>> not_tensors(["one text", "another"])
+        " It holds texts: tokenize them first, tokenizer(texts, padding=True, return_tensors='pt')."
+    """
+    if isinstance(item, Mapping):
+        named = main_tensor(item) is None
+        values = [value for key, value in item.items() if named and key != "sample_ids"]
+    else:
+        values = list(item) if isinstance(item, tuple | list) else [item]
+    first = next(iter(values), None)
+    inner = first[0] if isinstance(first, tuple | list) and first else first
+    if isinstance(inner, np.ndarray):
+        return " It holds NumPy arrays: convert them with torch.from_numpy."
+    if isinstance(inner, str):
+        tokenize = "tokenizer(texts, padding=True, return_tensors='pt')"
+        return f" It holds texts: tokenize them first, {tokenize}."
+    if isinstance(item, Mapping) and isinstance(first, tuple | list):
+        return " It holds lists: a tokenizer gives tensors with return_tensors='pt'."
+    return ""
 
 
 def main_tensor(batch: Mapping[str, Any]) -> torch.Tensor | None:

@@ -87,7 +87,7 @@ class ModelCaller:
                 came for one model that stands for both sides.
             AlignmentError: There are more or fewer ids than samples.
         """
-        batch = self._own_half(item)
+        batch = self.own_half(item)
         size = batch_size(batch)
         refuse_lost_masks(batch, self._masks, own_forward=self.forward is not None)
         first, ignored = _first_element(batch)
@@ -100,7 +100,18 @@ class ModelCaller:
         given = {"": first}
         return Call(lambda: self.model(moved, **self._extra), size, given, {}, {}, ids, ignored)
 
-    def _own_half(self, item: Any) -> Any:
+    def own_half(self, item: Any) -> Any:
+        """Give what of a loader item is for this model.
+
+        Args:
+            item: What the loader gave.
+
+        Returns:
+            The item, or this model's half of a PairedBatch.
+
+        Raises:
+            ConfigError: A PairedBatch came for one model that stands for both sides.
+        """
         if not isinstance(item, PairedBatch):
             return item
         if self.side == "both":

@@ -136,7 +136,9 @@ class ForwardPass:
         # Inference tensors count no versions: whether they were overwritten cannot be known.
         version = -1 if tensor.is_inference() else tensor._version
         if known and known[0]() is tensor and known[1] == version >= 0:
-            return known[2]._replace(output=chosen.name, skipped=chosen.skipped)
+            return known[2]._replace(
+                output=chosen.name, skipped=chosen.skipped, larger=chosen.larger
+            )
         mask_of = partial(masks.of, name)
         keep = self.reduce is None
         rows = take_rows(tensor, view.rows, size=self.size, mask_of=mask_of, own=keep)
@@ -157,6 +159,7 @@ class ForwardPass:
             shape=tuple(chosen.tensor.shape),
             output=chosen.name,
             skipped=chosen.skipped,
+            larger=chosen.larger,
         )
 
     def _fail(self, where: str, error: Exception) -> None:

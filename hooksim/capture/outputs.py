@@ -21,11 +21,14 @@ class ChosenOutput(NamedTuple):
         name: Its name in the output, such as `0`, `hidden` or `1.0`; the empty string where the
             output is a tensor.
         skipped: Names of the other tensors.
+        larger: Of these the ones that could have been chosen and hold more numbers a sample;
+            none where the tensor was asked for.
     """
 
     tensor: torch.Tensor
     name: str
     skipped: tuple[str, ...]
+    larger: tuple[str, ...] = ()
 
 
 def choose_output(output: Any, rows: Rows, size: int | None = None) -> ChosenOutput:
@@ -48,8 +51,8 @@ def choose_output(output: Any, rows: Rows, size: int | None = None) -> ChosenOut
     Example:
         >>> hidden, state = torch.zeros(2, 5, 4), torch.zeros(1, 2, 4)
         >>> chosen = choose_output((hidden, (state, state)), Rows(), size=2)
-        >>> chosen.tensor is hidden, chosen.name, chosen.skipped
-        (True, '0', ('1.0', '1.1'))
+        >>> chosen.tensor is hidden, chosen.name, chosen.skipped, chosen.larger
+        (True, '0', ('1.0', '1.1'), ())
     """
     if isinstance(output, torch.Tensor):
         return ChosenOutput(output, "", ())
@@ -60,7 +63,14 @@ def choose_output(output: Any, rows: Rows, size: int | None = None) -> ChosenOut
         )
     tensors = {name: value for name, value in _walk(elements) if isinstance(value, torch.Tensor)}
     name = _wanted(output, tensors, rows, size)
-    return ChosenOutput(tensors[name], name, tuple(other for other in tensors if other != name))
+    skipped = tuple(other for other in tensors if other != name)
+    larger = tuple(
+        other
+        for other in (skipped if rows.output_index is None else ())
+        if _fits(tensors[other], rows.batch_dim, size)
+        and tensors[other].numel() > tensors[name].numel()
+    )
+    return ChosenOutput(tensors[name], name, skipped, larger)
 
 
 def _elements(value: Any) -> list[tuple[str, Any]] | None:
@@ -98,7 +108,7 @@ def _wanted(output: Any, tensors: Mapping[str, torch.Tensor], rows: Rows, size: 
     elif "last_hidden_state" in tensors:
         return "last_hidden_state"
     for name, tensor in found.items():
-        if _holds_reals(tensor) and _has_batch(tensor, rows.batch_dim, size):
+        if _fits(tensor, rows.batch_dim, size):
             return name
     shapes = [tuple(each.shape) for each in found.values() if not each.is_nested]
     raise NoRowsError(
@@ -121,11 +131,10 @@ def _index_name(output: Any, index: int | str) -> str:
     return elements[index][0]
 
 
-def _holds_reals(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_quantized
-
-
-def _has_batch(tensor: torch.Tensor, dim: int, size: int | None) -> bool:
+def _fits(tensor: torch.Tensor, dim: int, size: int | None) -> bool:
+    """Whether a tensor holds real numbers for each sample of the batch."""
+    if not (tensor.is_floating_point() or tensor.is_quantized):
+        return False
     if tensor.is_nested:  # it has its batch in front, and no length in the other dimensions
         dim = 0
     if not -tensor.ndim <= dim < tensor.ndim:

@@ -9,8 +9,9 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from hooksim.capture.batches import PairedBatch, describe
+from hooksim.capture.batches import PairedBatch, describe, not_tensors
 from hooksim.capture.calls import Call, Forward, ModelCaller
+from hooksim.capture.doubts import DOUBTS, PADDING, TIME_FIRST
 from hooksim.capture.eager import eager
 from hooksim.capture.early_end import hooked_modules, ours
 from hooksim.capture.fingerprints import fingerprints
@@ -20,6 +21,7 @@ from hooksim.capture.hooks import forward_hooks, input_hooks
 from hooksim.capture.layers import named_layers, unwrap
 from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
 from hooksim.capture.missing_inputs import missing_inputs_hint
+from hooksim.capture.padding import UnmaskedPadding
 from hooksim.capture.placement import (
     as_device,
     can_stop_early,
@@ -29,8 +31,9 @@ from hooksim.capture.placement import (
     placed,
 )
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
+from hooksim.capture.time_first import TimeFirst
 from hooksim.capture.view import Captured, Firing, LayerInfo, View, ViewLayers
-from hooksim.errors import Note, ShapeError
+from hooksim.errors import ConfigError, LayerNotFoundError, Note, ShapeError
 
 __all__ = ["LayerInfo", "ModelReader", "View"]
 
@@ -41,8 +44,8 @@ class ModelReader:
     A context: inside it the model is on `device`, in eval mode, with hooks on its layers; after
     it, whatever happened, it is as before. While it is read, no other thread may read it.
 
-    State: `views`, `titles`, `notes`, `warnings` (none); the layers of each view, settled by the
-    first batch.
+    State: `views`, `titles`, `notes`, `warnings` (the notes of `doubts`); the layers of each view,
+    settled by the first batch.
 
     Args:
         model: Any module; looked through where compiled or wrapped for several devices.
@@ -89,6 +92,7 @@ class ModelReader:
         self._rules = MaskRules(self.model, named_layers(self.model))
         masks = frozenset(view.rows.mask for view in views)
         self._caller = ModelCaller(self.model, side, forward, masks)
+        self._padding = UnmaskedPadding(self.model, masks)
         self._input_device = torch.device("cpu")
         self._device = as_device(device)
         self._stop_early = stop_early and can_stop_early(self.model)
@@ -146,14 +150,17 @@ class ModelReader:
         current = ForwardPass(
             self._layers, masks, call.size, reduce, at, self._expected, self._until
         )
-        with self._learning(call, masks) if first else ExitStack():
-            self._run(call, current, item)
+        self._padding.look(call.given, call.inputs)
+        times = TimeFirst(self.model, call.size)
         if first:
-            self._settle(current)
+            with _single_samples(call), self._learning(call, masks, times):
+                self._run(call, current, item)
+                self._settle(current)
         else:
+            self._run(call, current, item)
             current.check_firings()
-        notes = _told_by(self._layers[0].title, call)
-        self.notes += [note for note in notes if note not in self.notes]
+        title = self._layers[0].title
+        self._note([*_told_by(title, call), *_doubts(title, self._padding, times)])
         return [
             _slice(view, captured, call)._replace(inputs=inputs)
             for view, captured in zip(self._layers, current.captured, strict=True)
@@ -225,6 +232,10 @@ class ModelReader:
         except Exception as error:
             title = self._layers[0].title
             given = describe(item) + other_precision(self.model, call.given)
+            if self._caller.forward is None and (
+                unread := not_tensors(self._caller.own_half(item))
+            ):
+                raise ConfigError(f"loader: {title} cannot read the batch.{unread}") from error
             hint = self._hint(call, item)
             error.add_note(f"in the forward pass of {title}, {current.at}, given {given}{hint}")
             raise
@@ -241,18 +252,25 @@ class ModelReader:
         other = [key for half in halves if isinstance(half, Mapping) for key in half]
         return missing_inputs_hint(self.model, call.inputs, call.passed, other)
 
+    def _note(self, notes: Sequence[Note]) -> None:
+        """Keep notes, each once, and those that make one doubt the values as warnings."""
+        for note in notes:
+            kept = self.warnings if note.code in DOUBTS else self.notes
+            if note not in kept:
+                kept.append(note)
+
     @contextmanager
-    def _learning(self, call: Call, masks: list[BatchMasks]) -> Iterator[None]:
+    def _learning(self, call: Call, masks: list[BatchMasks], times: TimeFirst) -> Iterator[None]:
         mask = next((each.main for each in masks if each.main is not None), None)
         self._rules.expect(call.passed, mask)
-        with input_hooks(self._rules.watch() if mask is not None else []):
+        with input_hooks([*(self._rules.watch() if mask is not None else []), *times.hooks()]):
             yield
         self._rules.expect({}, None)  # the tensors of this batch are let go
 
     def _settle(self, current: ForwardPass) -> None:
         for index, view in enumerate(self._layers):
             captured, refused = current.captured[index], current.refused[index]
-            self.notes += view.settle(current.fired, captured, refused)
+            self._note(view.settle(current.fired, captured, refused))
         self._expect(current.fired)
 
     def _expect(self, counts: Mapping[nn.Module, int]) -> None:
@@ -276,6 +294,37 @@ def _told_by(title: str, call: Call) -> list[Note]:
             "training, since the batch has no 'decoder_input_ids'."
         )
         notes.append(Note("decoder_inputs", text))
+    return notes
+
+
+@contextmanager
+def _single_samples(call: Call) -> Iterator[None]:
+    """Say of a batch that looks like one sample that it may be one, where no layer gives rows."""
+    try:
+        yield
+    except LayerNotFoundError as error:
+        value = call.given.get("")
+        if not isinstance(value, torch.Tensor) or value.ndim != 1:
+            raise
+        raise LayerNotFoundError(
+            f"{error} The loader gave {tuple(value.shape)}, read as {call.size} samples: if it is "
+            "one sample, as list(tensor) gives, use [tensor], tensor.split(64) or a DataLoader."
+        ) from error
+
+
+def _doubts(title: str, padding: UnmaskedPadding, times: TimeFirst) -> list[Note]:
+    """Say what was seen going into the model that makes its values doubtful."""
+    notes = []
+    if padding.found:
+        text = f"{title}: {padding.found}, so the rows hold padding. Give the tokenizer's mask too."
+        notes.append(Note(PADDING, text))
+    if times.found:
+        text = (
+            f"{title}: {times.found}, but there stand the samples of the loader. Build it with "
+            "batch_first=True; or give batches (B, T, ...), forward=lambda model, batch: "
+            "model(batch.transpose(0, 1)) and rows=hooksim.Rows(batch_dim=1)."
+        )
+        notes.append(Note(TIME_FIRST, text))
     return notes
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hooksim.capture.doubts import NARROW_OUTPUT
 from hooksim.capture.graphs import check_hookable
 from hooksim.capture.layers import SelectedLayer, Selectors, model_title, select_layers
 from hooksim.capture.masks import TokenMask
@@ -77,6 +78,7 @@ class Captured(NamedTuple):
         shape: Shape of the activation.
         output: Name of the chosen element of the output, empty for a tensor.
         skipped: Names of the other tensors in the output.
+        larger: Those of them that hold more numbers a sample, where the choice was by default.
     """
 
     value: Any
@@ -88,6 +90,7 @@ class Captured(NamedTuple):
     shape: tuple[int, ...]
     output: str
     skipped: tuple[str, ...]
+    larger: tuple[str, ...] = ()
 
 
 class ViewLayers:
@@ -301,18 +304,21 @@ def _drop_notes(title: str, dropped: dict[str, str]) -> list[Note]:
 def _output_notes(
     title: str, chosen: dict[str, Firing], captured: Mapping[Firing, Captured]
 ) -> list[Note]:
-    by_output: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    by_output: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
     for name, firing in chosen.items():
-        if captured[firing].skipped:
-            key = captured[firing].output, captured[firing].skipped
-            by_output.setdefault(key, []).append(name)
+        taken = captured[firing]
+        if taken.skipped:
+            # What is one number a sample is seldom what a layer is for.
+            narrow = taken.width == 1 and bool(taken.larger)
+            by_output.setdefault((taken.output, taken.skipped, narrow), []).append(name)
     return [
         Note(
-            "skipped_outputs",
-            f"{title}: took output {output!r} of {_quoted(names)}, not {_quoted(skipped)}. "
+            NARROW_OUTPUT if narrow else "skipped_outputs",
+            f"{title}: took output {output!r} of {_quoted(names)}, "
+            f"{'one number a sample, ' * narrow}not {_quoted(skipped)}. "
             "Rows(output_index=...) takes another.",
         )
-        for (output, skipped), names in by_output.items()
+        for (output, skipped, narrow), names in by_output.items()
     ]
 
 

@@ -92,7 +92,7 @@ def survey(
             reader.layers(0),
             part.items,
             part.n,
-            [_for_a_listing(note, reader.titles[0]) for note in reader.notes],
+            [_for_a_listing(note, reader.titles[0]) for note in (*reader.warnings, *reader.notes)],
         )
         for source, view, reader, part in zip(sources, views, readers, slices, strict=True)
     ]

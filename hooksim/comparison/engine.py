@@ -16,6 +16,8 @@ from hooksim.capture.progress import batch_progress, known_length, row_progress
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
 from hooksim.comparison.processes import needs_all, shared_options
+from hooksim.comparison.shared_layers import shared_layers
+from hooksim.comparison.side_rows import side_rows
 from hooksim.distributed import Processes
 from hooksim.errors import ConfigError, Note
 from hooksim.measures.base import Reading
@@ -80,8 +82,8 @@ def compare_sides(
     if processes is not None:
         options = shared_options(processes, options, loader)
     layers = [options.layers_a if side.role == "a" else options.layers_b for side in sides]
-    rows = [options.rows_of["ab".index(side.role)] for side in sides]
-    views = views_of(sources, layers, rows, [(side.label, side.role) for side in sides])
+    chosen = side_rows(sources, [side.role for side in sides], options)
+    views = views_of(sources, layers, chosen.rows, [(side.label, side.role) for side in sides])
     inputs, batches, total = _batches(sides, loader, options, one_input)
     read = read_by(
         sources,
@@ -93,20 +95,12 @@ def compare_sides(
     )
     places = _side_pairs(read, pairs, options)
     asked = MeasureSet(options.chosen, places)
-    run = Run(
-        read.readers,
-        asked.accumulators,
-        options.block_size,
-        asked.most_demanding.minimum,
-        asked.most_demanding.title,
-        speaking=asked.speaking,
-        common_layers=options.pairs == "same_name",
-        memory_budget=options.memory_budget,
-        processes=None if any(map(needs_all, sources)) else processes,
-    )
+    run = _planned(read, asked, sources, options, processes)
     seconds = _timed(run, batches, total, options)
-    warnings = _said([*found, *run.warnings, *_unmatched(run, sources)], run.notes, processes)
-    common = {**describe_run(run, asked, options, warnings), "seconds": seconds}
+    doubts = [*chosen.warnings, *shared_layers(sources, views, pairs), *_unmatched(run, sources)]
+    notes = [*chosen.notes, *run.notes]
+    warnings = _said([*found, *run.warnings, *doubts], notes, processes)
+    common = {**describe_run(run, asked, options, warnings, notes), "seconds": seconds}
     results = []
     for index, (a, b) in enumerate(pairs):
         both = [sources[a], sources[b]], [views[a], views[b]]
@@ -195,6 +189,27 @@ def _side_pairs(read: Read, pairs: Sequence[tuple[int, int]], options: Options) 
     """The pairs by the positions of what is read."""
     aligned = options.pairs == "same_name"
     return [SidePair(read.positions[a], read.positions[b], aligned=aligned) for a, b in pairs]
+
+
+def _planned(
+    read: Read,
+    asked: MeasureSet,
+    sources: Sequence[Side],
+    options: Options,
+    processes: Processes | None,
+) -> Run:
+    """The run over what is read, by as many processes as can share it."""
+    return Run(
+        read.readers,
+        asked.accumulators,
+        options.block_size,
+        asked.most_demanding.minimum,
+        asked.most_demanding.title,
+        speaking=asked.speaking,
+        common_layers=options.pairs == "same_name",
+        memory_budget=options.memory_budget,
+        processes=None if any(map(needs_all, sources)) else processes,
+    )
 
 
 def _timed(run: Run, batches: Iterator[Any], total: int | None, options: Options) -> float:

@@ -20,7 +20,11 @@ __all__ = ["describe_pair", "describe_run"]
 
 
 def describe_run(
-    run: Run, asked: MeasureSet, options: Options, warnings: Sequence[Note]
+    run: Run,
+    asked: MeasureSet,
+    options: Options,
+    warnings: Sequence[Note],
+    notes: Sequence[Note],
 ) -> dict[str, Any]:
     """Describe what is the same for all pairs of a run.
 
@@ -29,6 +33,7 @@ def describe_run(
         asked: What was measured.
         options: How.
         warnings: What should make a user doubt the values.
+        notes: What else was left out or chosen.
 
     Returns:
         Versions, measures, blocks, counts, warnings, notes and options.
@@ -44,7 +49,7 @@ def describe_run(
         "n_samples": run.position.n_samples,
         "n_rows": run.position.n_rows,
         "warnings": [note._asdict() for note in warnings],
-        "notes": [note._asdict() for note in run.notes],
+        "notes": [note._asdict() for note in notes],
         "pairs": options.pairs,
         "block_size": options.block_size,
         "max_samples": options.max_samples,

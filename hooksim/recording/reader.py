@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hooksim.capture.alignment import RepeatedIds
 from hooksim.capture.batches import batch_size
+from hooksim.capture.doubts import DOUBTS
 from hooksim.capture.reader import LayerInfo, View
 from hooksim.capture.rows import Rows
 from hooksim.capture.selectors import Selectors
@@ -21,7 +22,7 @@ from hooksim.recording.selection import matches_all, select_recorded
 
 __all__ = ["RecordingReader", "layers_for_other_recording"]
 
-_DOUBTS = (INCOMPLETE, REPEATED)
+_DOUBTS = DOUBTS | {INCOMPLETE, REPEATED}
 
 
 class RecordingReader:
@@ -37,7 +38,8 @@ class RecordingReader:
     Attributes:
         titles: What each view is called in messages.
         notes: What the recording knows of itself, for each view.
-        warnings: That it is incomplete, or that its sample ids are repeated, for each view.
+        warnings: That it is incomplete, that its sample ids are repeated, or what makes the values
+            of the recorded model doubtful, for each view.
 
     Raises:
         LayerNotFoundError: A selector matches nothing.

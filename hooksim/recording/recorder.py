@@ -76,7 +76,7 @@ class Recorder:
             HeldRows(budget) if path is None else FolderStore(path, overwrite=overwrite)
         )
         self._description = Description([], [], [], [], rows, model)
-        self._noted = 0
+        self._noted: list[Note] = []
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -196,8 +196,9 @@ class Recorder:
 
     def _new_notes(self) -> list[Note]:
         """What the reader has noted of this side since the last batch."""
-        notes = list(self._reader.notes)[self._noted :]
-        self._noted += len(notes)
+        told = [*self._reader.notes, *self._reader.warnings]
+        notes = [note for note in told if note not in self._noted]
+        self._noted += notes
         prefix = f"{self._reader.titles[self._view]}: "
         own = [note for note in notes if note.text.startswith(prefix)]
         return [Note(note.code, note.text.removeprefix(prefix)) for note in own]

@@ -11,7 +11,12 @@ def test_what_gives_batches(loader):
 
 @pytest.mark.parametrize(
     ("loader", "got"),
-    [(None, "None. Or none."), (3, "int."), ({"x": 1}, "dict."), ("data", "str.")],
+    [
+        (None, "None. Or none."),
+        (3, "int."),
+        ({"x": 1}, "dict. Put a batch in a list."),
+        ("data", "str."),
+    ],
 )
 def test_what_gives_no_batches(loader, got):
     with pytest.raises(ConfigError) as error:

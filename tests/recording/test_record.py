@@ -209,7 +209,7 @@ WRONG = {
     ),
     "one batch": (
         lambda: recorded(Stack(2), {"x": DATA}),
-        "loader: expected an iterable of batches, got dict.",
+        "loader: expected an iterable of batches, got dict. Put a batch in a list.",
     ),
     "max_samples": (
         lambda: recorded(Stack(2), [DATA], max_samples=0),

@@ -218,7 +218,7 @@ WRONG = {
     ),
     "a mapping for a loader": (
         lambda: trajectory(loader={"x": 1}, reference="all"),
-        "loader: expected an iterable of batches, got dict.",
+        "loader: expected an iterable of batches, got dict. Put a batch in a list.",
     ),
 }  # fmt: skip
 

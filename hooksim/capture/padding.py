@@ -1,0 +1,107 @@
+"""Padding that no mask tells of: found by its looks in the tokens of a batch, and warned of."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hooksim.capture.batches import main_tensor
+
+__all__ = ["UnmaskedPadding", "padding_tokens"]
+
+_DECODER_TOKENS = "decoder_input_ids"
+
+
+def padding_tokens(model: nn.Module) -> frozenset[int]:
+    """Give the tokens that a model is padded with.
+
+    Args:
+        model: The unwrapped model.
+
+    Returns:
+        The `pad_token_id` and, since many tokenizers pad with it, the `eos_token_id` of its
+        configuration and of that of its text; the `padding_idx` of its embeddings.
+
+    Example:
+        >>> sorted(padding_tokens(nn.Sequential(nn.Embedding(9, 4, padding_idx=0))))
+        [0]
+    """
+    config = getattr(model, "config", None)
+    found: list[Any] = []
+    for each in (config, getattr(config, "text_config", None)):
+        eos = getattr(each, "eos_token_id", None)
+        found += [getattr(each, "pad_token_id", None), *(eos if isinstance(eos, list) else [eos])]
+    found += [each.padding_idx for each in model.modules() if isinstance(each, nn.Embedding)]
+    return frozenset(token for token in found if isinstance(token, int))
+
+
+class UnmaskedPadding:
+    """Looks for padding in the tokens of one model's batches, until some is found.
+
+    Padded tokens look like this: a padding token stands nowhere but in runs at the ends of the
+    rows, one of these runs is of two or more, and every row holds another token too. The host's
+    batches are all looked at, those that come on an accelerator only once: a look waits for it.
+
+    State: `found`, what is padded, the start of a sentence; empty so far.
+
+    Args:
+        model: The unwrapped model.
+        masks: The keys of the masks that its views read.
+
+    Example:
+        >>> watch = UnmaskedPadding(nn.Embedding(9, 4, padding_idx=0), ["attention_mask"])
+        >>> watch.look({"": torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])}, {})
+        >>> watch.found
+        "the input ends or begins in runs of the padding token 0, and no 'attention_mask' came"
+    """
+
+    def __init__(self, model: nn.Module, masks: Collection[str]) -> None:
+        self.found = ""
+        self._masks = sorted(masks)
+        self._tokens = sorted(padding_tokens(model))
+        self._looked = False
+
+    def look(self, given: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Look at a batch.
+
+        Args:
+            given: What is passed to the model, by name, as it came; without a name by "".
+            inputs: The batch's mapping, for its masks.
+        """
+        for key, value, masks in [] if self.found else _asked(given, self._masks):
+            missing = [mask for mask in masks if inputs.get(mask) is None]
+            if not missing or (self._looked and value.device.type != "cpu"):
+                continue
+            token = _padded_with(value, self._tokens)
+            if token is not None:
+                what = repr(key) if key else "the input"
+                runs = f"{what} ends or begins in runs of the padding token {token}"
+                self.found = f"{runs}, and no {missing[0]!r} came"
+                break
+        self._looked = True
+
+
+def _asked(given: Mapping[str, Any], masks: list[str]) -> list[tuple[str, Tensor, list[str]]]:
+    """The inputs that may be tokens, by name, and the keys of the masks that each needs."""
+    main = main_tensor(given)
+    asked = [] if main is None else [(key, main, masks) for key in given if given[key] is main]
+    if isinstance(given.get(_DECODER_TOKENS), Tensor):
+        asked.append((_DECODER_TOKENS, given[_DECODER_TOKENS], ["decoder_attention_mask"]))
+    return asked
+
+
+def _padded_with(values: Tensor, tokens: list[int]) -> int | None:
+    """The token that rows are padded with, if they look so."""
+    if values.is_nested or values.ndim != 2 or values.dtype not in (torch.int32, torch.int64):
+        return None
+    for token in tokens if values.numel() and not values.is_meta else []:
+        padding = values == token
+        # 1 as long as nothing but padding came before, from the left and from the right.
+        begins = padding.cumprod(dim=1)
+        ends = padding.flip(1).cumprod(dim=1)
+        longest = max(int(begins.sum(dim=1).amax()), int(ends.sum(dim=1).amax()))
+        outside = padding & ~(begins | ends.flip(1)).bool()
+        if longest >= 2 and not bool(outside.any()) and not bool(padding.all(dim=1).any()):
+            return token
+    return None

@@ -1,0 +1,67 @@
+"""Padding without a mask is warned of, and nothing else is taken for it."""
+
+import pytest
+import torch
+from torch import nn
+
+import hooksim
+from hooksim.capture.padding import UnmaskedPadding
+from tests.capture.tiny_models import text_batch, tiny
+
+PADDED = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])
+
+
+def found(ids, *others, mask=None):
+    watch = UnmaskedPadding(nn.Embedding(90, 4, padding_idx=0), ["attention_mask"])
+    for batch in (ids, *others):
+        inputs = {"input_ids": batch, "attention_mask": mask}
+        watch.look({"input_ids": batch}, inputs)
+    return watch.found
+
+
+@pytest.mark.parametrize("ids", [PADDED, PADDED.flip(1), PADDED.int()])
+def test_runs_at_either_end_are_padding(ids):
+    assert found(ids) == (
+        "'input_ids' ends or begins in runs of the padding token 0, and no 'attention_mask' came"
+    )
+
+
+def test_a_later_batch_is_looked_at_too():
+    assert found(PADDED[:1], PADDED)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        PADDED[:1],
+        torch.tensor([[5, 6, 7, 0], [5, 6, 7, 8]]),  # a token that happens to be last
+        torch.tensor([[5, 0, 7, 8], [5, 6, 0, 0]]),  # one that stands in the middle too
+        torch.zeros(3, 4).long(),  # a stand-in for an input
+        PADDED.float(),
+        torch.randint(0, 90, (64, 20), generator=torch.Generator().manual_seed(0)),
+        PADDED[:, :, None],
+        PADDED[:0],
+        PADDED.to("meta"),
+    ],
+)
+def test_what_is_no_padding(ids):
+    assert not found(ids)
+
+
+def test_a_mask_settles_it():
+    assert not found(PADDED, mask=PADDED > 0)
+
+
+def codes(result):
+    return [each["code"] for each in result.metadata["warnings"]]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_warning_reaches_the_result_and_a_recording(masked):
+    batch = text_batch([3, 5, 4, 6] * 3)
+    batch = batch if masked else {"input_ids": batch["input_ids"]}
+    model, other = tiny("Bert"), tiny("Bert")
+    result = hooksim.compare(model, other, [batch] * 2, progress=False)
+    assert ("unmasked_padding" in codes(result)) is not masked
+    recordings = [hooksim.record(each, [batch] * 2, progress=False) for each in (model, other)]
+    assert ("unmasked_padding" in codes(hooksim.compare(*recordings))) is not masked
