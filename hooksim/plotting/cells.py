@@ -1,22 +1,26 @@
 """What is written in the cells of a heatmap, and whether it fits."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CellText", "choose_text", "format_number"]
+__all__ = ["CellText", "choose_text", "decimals_for", "format_number"]
 
 # Widths of the characters that numbers are made of, as shares of the font size (DejaVu Sans).
 _MINUS = "\N{MINUS SIGN}"
 _WIDTH = {".": 0.32, _MINUS: 0.84, "±": 0.84}
 _DIGIT = 0.64
 _LINE = 1.2
-_FILL = 0.82
+_FILL = 0.78
 _LARGEST_FONT = 8.0
-# Three decimals only where they are easy to read, two down to the smallest legible print.
-_SMALLEST_FONT = {3: 6.5, 2: 5.5}
+# Many decimals only where they are easy to read, two down to the smallest legible print.
+_SMALLEST_FONT = 6.5
+_SMALLEST_PRINT = 5.5
+_FEWEST, _MOST = 3, 5  # decimals of a matrix
+_ROUNDED = 2  # decimals where cells are too small for more
 
 
 class CellText(NamedTuple):
@@ -51,8 +55,31 @@ def format_number(value: float, decimals: int) -> str:
     return text.replace("-", _MINUS)
 
 
+def decimals_for(stderr: NDArray[np.float64] | None) -> int:
+    """Choose the decimals of a matrix: two digits of a typical error, its median, 3 to 5.
+
+    The rule of the page, for the cell and for what is said of it.
+
+    Args:
+        stderr: Standard errors, any shape; None and NaN are unknown ones.
+
+    Returns:
+        Digits after the point, of values and errors alike.
+
+    Example:
+        >>> decimals_for(np.array([0.02, 0.004, 0.003, np.nan])), decimals_for(None)
+        (4, 3)
+    """
+    known = np.sort(stderr[stderr > 0]) if stderr is not None else np.array([])
+    if not known.size:
+        return _FEWEST
+    wanted = math.ceil(-math.log10(known[known.size // 2])) + 1
+    return min(_MOST, max(_FEWEST, wanted))
+
+
 def choose_text(
     matrices: Sequence[tuple[NDArray[np.float64], NDArray[np.float64] | None]],
+    decimals: Sequence[int],
     cell: tuple[float, float],
     force: bool,
 ) -> list[CellText] | None:
@@ -60,17 +87,22 @@ def choose_text(
 
     Args:
         matrices: Values `(la, lb)`, each with the standard errors to be written under them or
-            None. All are written alike.
+            None.
+        decimals: Of each matrix, where there is room; all lose digits together.
         cell: Width and height of the smallest cell, in points.
         force: Write two decimals however small the print must be.
 
     Returns:
         The texts of each matrix, or None where nothing legible fits.
     """
-    for decimals, smallest in _SMALLEST_FONT.items():
-        texts = [_texts(values, stderr, decimals) for values, stderr in matrices]
+    for most in range(max(decimals), _ROUNDED - 1, -1):
+        texts = [
+            _texts(values, stderr, min(own, most))
+            for (values, stderr), own in zip(matrices, decimals, strict=True)
+        ]
         font = min(_fitting_font(one, cell) for one in texts)
-        if font >= smallest or (force and decimals == min(_SMALLEST_FONT)):
+        smallest = _SMALLEST_FONT if most > _ROUNDED else _SMALLEST_PRINT
+        if font >= smallest or (force and most == _ROUNDED):
             return [CellText(one, font) for one in texts]
     return None
 
@@ -86,9 +118,18 @@ def _texts(
         text = format_number(value, decimals)
         error = np.nan if stderr is None else float(stderr[place])
         if not np.isnan(error):
-            text += f"\n±{format_number(error, decimals)}"
+            text += f"\n±{_error_text(error, decimals)}"
         texts[place] = text
     return texts
+
+
+def _error_text(error: float, decimals: int) -> str:
+    """Write an error like its value; one that would be a zero by its size."""
+    text = format_number(error, decimals)
+    if error == 0 or float(text) > 0:
+        return text if error else "0"
+    mantissa, power = f"{error:.0e}".split("e")
+    return f"{mantissa}e{_MINUS}{abs(int(power))}"
 
 
 def _fitting_font(texts: NDArray[np.str_], cell: tuple[float, float]) -> float:

@@ -11,9 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.colors import Colormap, ListedColormap, Normalize
 
-__all__ = ["Scale", "clip_rounding", "colour_map", "colour_norm", "extension", "text_colours"]
+__all__ = [
+    "Scale",
+    "clip_rounding",
+    "colour_map",
+    "colour_norm",
+    "depth_colours",
+    "depth_map",
+    "extension",
+    "text_colours",
+]
 
 # Values this near to the range are on its end: a self-comparison gives 1.0000000002.
 _ROUNDING = 1e-6
@@ -21,6 +30,8 @@ _ROUNDING = 1e-6
 _ROOT_TICKS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 # Black on this luminance contrasts by 4.5; white does up to 0.183.
 _BLACK_FROM = 0.175
+# Brighter colours of layers contrast with white by less than 3 to 1.
+_DEEPEST = 0.64
 
 
 class Scale(NamedTuple):
@@ -53,6 +64,34 @@ def colour_map(best: Literal["max", "min"]) -> "Colormap":
 
     colours = mpl.colormaps["viridis" if best == "max" else "viridis_r"]
     return colours.with_extremes(bad=(0.0, 0.0, 0.0, 0.0))
+
+
+def depth_map() -> "Colormap":
+    """Colours of layers from the first to the last: plasma, which no heatmap is drawn with.
+
+    Perceptually uniform, safe for colour-blind readers, and colourful at both ends: each ground,
+    light or dark, takes the part that it contrasts with.
+
+    Returns:
+        A colour map from dark to bright.
+    """
+    import matplotlib as mpl
+
+    return mpl.colormaps["plasma"]
+
+
+def depth_colours(count: int) -> "ListedColormap":
+    """One colour a layer, each of which contrasts with white by 3 to 1 or more.
+
+    Args:
+        count: Number of layers.
+
+    Returns:
+        A colour map of so many colours, one at least, from the first layer to the last.
+    """
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(depth_map()(np.linspace(0, _DEEPEST, max(count, 1))))
 
 
 def colour_norm(scale: Scale) -> "tuple[Normalize, list[float] | None]":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hooksim.plotting.colours import Scale, clip_rounding
+from hooksim.plotting.colours import Scale, clip_rounding, depth_colours
 from hooksim.plotting.figure import add_caption, fit_panels, new_figure, wrap
 from hooksim.plotting.names import choose_ticks, escape, shorten, shorten_all, split_names
 
@@ -30,11 +30,11 @@ _MOST_MARKERS = 40  # steps; more of them are a line alone
 _LONGEST_STEP = 18  # characters
 _SHORT_STEP = 8  # characters; longer names are turned where they stand
 _STEP_FONT = 8.0
-# The yellow end of the colours would not be seen on white.
-_DEEPEST = 0.88
 _CLOSE_LINES = 8  # layers; more of them get lighter bands
 # Where values take at least this share of the range, all of it is shown.
 _SHARE = 0.4
+# Of the range so much is shown at least: what hardly changes must not look lively.
+_LEAST_SPAN = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def draw_curves(curves: Curves, *, caption: str = "", warning: str = "") -> "tup
     fig = new_figure()
     fig.set_size_inches(_WIDTH + 2, _HEIGHT + 1.5)
     ax = fig.subplots()
-    colours = _depth_colours(len(curves.layers))
+    colours = depth_colours(len(curves.layers))
     _draw_steps(ax, curves)
     _draw_lines(ax, curves, colours)
     _limit(ax, curves)
@@ -105,14 +105,6 @@ def draw_curves(curves: Curves, *, caption: str = "", warning: str = "") -> "tup
     add_caption(fig, " ".join(filter(None, words)), warning)
     fit_panels(fig, [ax], _WIDTH, _HEIGHT, corrections=1)
     return fig, ax
-
-
-def _depth_colours(count: int) -> "ListedColormap":
-    """One colour a layer, from the first to the last."""
-    import matplotlib as mpl
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap(mpl.colormaps["cividis"](np.linspace(0, _DEEPEST, max(count, 1))))
 
 
 def _draw_steps(ax: "Axes", curves: Curves) -> None:
@@ -162,11 +154,21 @@ def _limit(ax: "Axes", curves: Curves) -> None:
     most = float((curves.numbers + errors)[known].max())
     if most - least >= _SHARE * (high - low):
         least, most = min(low, least), max(high, most)
-    # Values that are all alike get a hundredth of the range, not a view of their rounding.
-    room = max(0.04 * (most - least), 0.005 * (high - low))
+    least, most = _widen(least, most, curves.scale)
+    room = 0.04 * (most - least)
     ax.set_ylim(least - room, most + room)
     for end in (low, high):
         ax.axhline(end, color="#d0d0d0", linewidth=0.6, zorder=0)
+
+
+def _widen(least: float, most: float, scale: Scale) -> tuple[float, float]:
+    """Make a span long enough, around its middle but not beyond the range for that."""
+    missing = _LEAST_SPAN * (scale.high - scale.low) - (most - least)
+    if missing <= 0:
+        return least, most
+    below, above = max(0.0, least - scale.low), max(0.0, scale.high - most)
+    down = min(below, max(missing / 2, missing - above))
+    return least - down, most + missing - down
 
 
 def _draw_depth_bar(

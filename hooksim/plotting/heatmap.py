@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hooksim.errors import ConfigError
-from hooksim.plotting.cells import CellText, choose_text
+from hooksim.plotting.cells import CellText, choose_text, decimals_for
 from hooksim.plotting.colours import colour_norm, extension
 from hooksim.plotting.figure import add_caption, fit_panels, new_figure
 from hooksim.plotting.names import escape
@@ -148,7 +148,12 @@ def _choose_content(
     rows = max(panel.numbers.shape[0] for panel in panels)
     columns = max(panel.numbers.shape[1] for panel in panels)
     cell = (size[0] * 72 / columns, size[1] * 72 / rows)
-    return choose_text(matrices, cell, annotate is True)
+    # Both directions of a measure are written alike.
+    decimals = [
+        max(decimals_for(other.errors) for other in panels if other.scale == panel.scale)
+        for panel in panels
+    ]
+    return choose_text(matrices, decimals, cell, annotate is True)
 
 
 def _groups(panels: Sequence[Panel]) -> list[list[int]]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hooksim.plotting.colours import depth_colours
 from hooksim.plotting.figure import add_caption, fit_panels, new_figure, wrap
 from hooksim.plotting.names import escape
 from hooksim.plotting.panel import Panel
@@ -122,8 +123,8 @@ def _draw_points(ax: "Axes", a_to_b: Panel, b_to_a: Panel) -> "PathCollection":
         _draw_error_bars(ax, a_to_b, b_to_a)
     depth = np.broadcast_to(np.arange(x.shape[0])[:, None], x.shape)
     return ax.scatter(  # flat: a row of three depths would be taken for a colour
-        x.ravel(), y.ravel(), c=depth.ravel(), cmap="cividis", s=_point_size(x.size),
-        edgecolors="white", linewidths=0.3, vmin=0, vmax=max(1, x.shape[0] - 1), zorder=3,
+        x.ravel(), y.ravel(), c=depth.ravel(), s=_point_size(x.size), cmap=depth_colours(len(x)),
+        edgecolors="white", linewidths=0.3, vmin=-0.5, vmax=len(x) - 0.5, zorder=3,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,7 @@ def render(payload: Payload) -> str:
     )  # fmt: skip
     # Beyond Jinja's own escapes, no NaN, which is not JSON.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters["breakable"] = lambda name: Markup("<wbr>").join(_after_dots(name))
+    environment.filters["breakable"] = lambda name: Markup("<wbr>").join(_parts(name))
     style, script = _read("page.css"), _script()
     return environment.get_template("page.html.j2").render(
         payload=payload, data=_data(payload), style=Markup(style), script=Markup(script),
@@ -56,10 +58,9 @@ def render(payload: Payload) -> str:
     )  # fmt: skip
 
 
-def _after_dots(name: str) -> list[str]:
-    """Cut a dotted name after its dots, where a line may end."""
-    parts = name.split(".")
-    return [f"{part}." for part in parts[:-1]] + parts[-1:]
+def _parts(name: str) -> list[str]:
+    """Cut a name where a line may end: after dots, underscores and slashes."""
+    return re.split(r"(?<=[._/])", name)
 
 
 def _read(name: str) -> str:
@@ -94,7 +95,7 @@ def _data(payload: Payload) -> dict[str, Any]:
             axes.setdefault(axis, len(axes))
     return {
         "axes": [asdict(axis) for axis in axes],
-        "matrices": [_matrix(matrix, axes) for matrix in payload.matrices],
+        "matrices": _matrices(payload.matrices, axes),
         "curves": [_curves(curves) for curves in payload.curves],
         "planes": [
             {
@@ -113,13 +114,35 @@ def _data(payload: Payload) -> dict[str, Any]:
     }
 
 
-def _matrix(matrix: Matrix, axes: dict[Axis, int]) -> dict[str, Any]:
+def _matrices(matrices: Sequence[Matrix], axes: dict[Axis, int]) -> list[dict[str, Any]]:
+    """Gather the matrices; one that is another with A and B exchanged is not written again."""
+    written: list[Matrix] = []
+    found = []
+    for matrix in matrices:
+        mirror = next((one.key for one in written if _are_mirrored(one, matrix)), None)
+        numbers = {"mirrors": mirror} if mirror else _numbers(matrix.values, matrix.stderr)
+        found.append({**_words(matrix, axes), **numbers})
+        if mirror is None:
+            written.append(matrix)
+    return found
+
+
+def _are_mirrored(one: Matrix, other: Matrix) -> bool:
+    """Say whether one has at (s, t, i, j) what the other has at (t, s, j, i), bit for bit."""
+    return one.values.ndim == other.values.ndim == 4 and all(
+        mine.transpose(1, 0, 3, 2).shape == its.shape
+        and mine.transpose(1, 0, 3, 2).tobytes() == its.tobytes()
+        for mine, its in ((one.values, other.values), (one.stderr, other.stderr))
+    )
+
+
+def _words(matrix: Matrix, axes: dict[Axis, int]) -> dict[str, Any]:
     low, high = matrix.range
     return {
         "key": matrix.key, "group": matrix.group, "label": matrix.label,
         "direction": matrix.direction, "best": matrix.best, "low": float(low), "high": float(high),
         "a": axes[matrix.a], "b": axes[matrix.b], "file": matrix.file, "caption": matrix.caption,
-        "depth": matrix.values.ndim - 2, **_numbers(matrix.values, matrix.stderr),
+        "depth": matrix.values.ndim - 2,
     }  # fmt: skip
 
 

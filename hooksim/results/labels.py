@@ -50,7 +50,7 @@ def _label(side: str, name: str, kind: str) -> str:
 
 
 def shorten_left(name: str, limit: int) -> str:
-    """Cut away the beginning of a path, by whole parts if anything is left of it then.
+    """Cut away the beginning of a path, or of words, by whole parts if anything is left of it then.
 
     Args:
         name: Any text.
@@ -66,5 +66,5 @@ def shorten_left(name: str, limit: int) -> str:
     if len(name) <= limit:
         return name
     end = name[len(name) - limit + 1 :]
-    place = end.find("/")
+    place = end.find("/" if "/" in end else " ")
     return f"…{end[place:]}" if 0 <= place < len(end) - 1 else f"…{end}"

@@ -101,12 +101,11 @@ def colour_tables() -> tuple[str, str]:
         256 colours from the farthest to the closest, and 256 from the first layer to the last;
         six hexadecimal digits each, joined.
     """
-    import matplotlib as mpl
     import numpy as np
 
-    from hooksim.plotting.colours import colour_map
+    from hooksim.plotting.colours import colour_map, depth_map
 
-    maps = (colour_map("max"), mpl.colormaps["cividis"])
+    maps = (colour_map("max"), depth_map())
     close, depth = (each(np.arange(256), bytes=True)[:, :3].tobytes().hex() for each in maps)
     return close, depth
 

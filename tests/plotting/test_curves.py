@@ -1,6 +1,7 @@
 """Curves over steps: places, scales, colours, bands, gaps."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
 from hooksim.plotting import Curves, Scale, draw_curves, png_bytes
+from hooksim.plotting.colours import depth_colours
 
 NAN = float("nan")
 
@@ -121,9 +123,27 @@ def test_the_range_is_shown_where_values_take_much_of_it() -> None:
     assert wide.get_ylim()[0] < 0 < 1 < wide.get_ylim()[1]
     _, close = draw_curves(curves(torch.tensor([[0.051], [0.05]])))
     assert close.get_ylim()[1] < 0.07
-    _, equal = draw_curves(curves(torch.zeros(3, 1)))
-    low, high = equal.get_ylim()
-    assert high - low == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [(0.0, 0.0, 0.03), (1.0, 0.97, 1.0), (0.99, 0.97, 1.0), (0.5, 0.485, 0.515), (1.2, 1.17, 1.2)],
+)
+def test_what_hardly_changes_is_not_blown_up(value: float, low: float, high: float) -> None:
+    """Three hundredths of the range at least, none of them beyond its ends for that alone."""
+    values = torch.full((3, 1), value) + torch.tensor([[0.0], [1e-7], [0.0]])
+    _, ax = draw_curves(replace(curves(values), stderr=0 * values))
+    assert ax.get_ylim() == pytest.approx((low - 0.0012, high + 0.0012), abs=1e-4)
+
+
+def test_every_colour_of_a_layer_stands_out_from_white() -> None:
+    for count in (1, 2, 12, 100):
+        shades = depth_colours(count)(range(count))[:, :3]
+        linear = np.where(shades <= 0.04045, shades / 12.92, ((shades + 0.055) / 1.055) ** 2.4)
+        assert (1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05)).min() >= 3
+    assert to_rgba(lines(draw_curves(curves(torch.rand(3, 7)))[1])[-1].get_color()) == (
+        depth_colours(7)(6)
+    )
 
 
 def test_every_size_has_a_panel_of_one_size() -> None:

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hooksim.plotting import Panel, Scale, draw_heatmap, draw_heatmaps, png_bytes
-from hooksim.plotting.cells import choose_text, format_number
+from hooksim.plotting.cells import choose_text, decimals_for, format_number
 from hooksim.plotting.colours import clip_rounding, colour_map, extension, text_colours
 
 NAN = float("nan")
+MINUS = "\N{MINUS SIGN}"
 
 
 def names(count: int, stem: str = "vit.layers") -> list[str]:
@@ -111,13 +112,32 @@ def test_undefined_cells_are_hatched_unwritten_and_explained() -> None:
 
 def test_numbers_fit_or_are_left_out() -> None:
     small = np.full((2, 2), 0.123)
-    assert choose_text([(small, None)], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
-    assert choose_text([(small, None)], (17, 17), False)[0].texts[0, 0] == "0.12"  # type: ignore[index]
-    assert choose_text([(small, None)], (8, 8), False) is None
-    assert choose_text([(small, None)], (8, 8), True) is not None
-    assert choose_text([(small, small)], (36, 10), False) is None
-    assert choose_text([(small, small * NAN)], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
+    assert choose_text([(small, None)], [3], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
+    assert choose_text([(small, None)], [3], (17, 17), False)[0].texts[0, 0] == "0.12"  # type: ignore[index]
+    assert choose_text([(small, None)], [3], (8, 8), False) is None
+    assert choose_text([(small, None)], [3], (8, 8), True) is not None
+    assert choose_text([(small, small)], [3], (36, 10), False) is None
+    assert choose_text([(small, small * NAN)], [3], (36, 36), False)[0].texts[0, 0] == "0.123"  # type: ignore[index]
     assert format_number(-0.0004, 2) == "0.00"
+
+
+def test_a_matrix_has_as_many_decimals_as_its_errors_are_worth() -> None:
+    """The rule of the page: two digits of the median error, 3 to 5."""
+    for error, wanted in ((0.3, 3), (0.02, 3), (0.004, 4), (3e-4, 5), (1e-9, 5), (NAN, 3), (0, 3)):
+        assert decimals_for(np.full((2, 2), error)) == wanted
+    assert decimals_for(np.array([1e-9, 0.02, 0.03, NAN, NAN, NAN])) == 3
+    values = torch.tensor([[0.98765, 0.5], [0.5, 0.5]], dtype=torch.float64)
+    errors = torch.tensor([[0.0043, 2e-7], [0.0043, 0.0]], dtype=torch.float64)
+    _, ax = draw_heatmap(Panel(values, errors, names(2), names(2)), show_stderr=True)
+    assert texts(ax) == ["0.9877\n±0.0043", f"0.5000\n±2e{MINUS}7", "0.5000\n±0.0043", "0.5000\n±0"]
+    fine = Panel(values, errors, names(2), names(2))
+    coarse = replace(fine, stderr=10 * errors)
+    _, axes = draw_heatmaps([coarse, fine])
+    assert texts(axes[0])[0] == texts(axes[1])[0] == "0.9877", "directions of one measure"
+    _, axes = draw_heatmaps([replace(coarse, scale=Scale("min")), fine])
+    assert texts(axes[0])[0] == "0.988" and texts(axes[1])[0] == "0.9877"
+    together = choose_text([(np.full((1, 1), 0.5), None)] * 2, [3, 5], (17, 17), False)
+    assert [one.texts[0, 0] for one in together or []] == ["0.50", "0.50"]
 
 
 @pytest.mark.parametrize(("count", "errors"), [(1, True), (4, True), (12, False), (18, True)])

@@ -45,15 +45,21 @@ return [box.left + left, box.top + top, box.left + right, box.top + bottom];
 """
 
 
-# What is written, dotted and filled on canvases: the picture's name, which of its canvases, what.
+# What is drawn on canvases: the picture's name, which of its canvases, what; of lines and fills
+# the colour, opacity and width.
 _RECORDER = """
 window.penCalls = [];
-for (const name of ['fillText', 'arc', 'fillRect']) {
+const styled = {
+  stroke: (pen) => [pen.strokeStyle, pen.globalAlpha, pen.lineWidth],
+  fill: (pen) => [pen.fillStyle, pen.globalAlpha, 1],
+};
+for (const name of ['fillText', 'arc', 'fillRect', 'setLineDash', 'stroke', 'fill']) {
   const own = CanvasRenderingContext2D.prototype[name];
   CanvasRenderingContext2D.prototype[name] = function (...given) {
     const box = this.canvas.parentElement;
     const which = box ? [...box.querySelectorAll('canvas')].indexOf(this.canvas) : 0;
-    window.penCalls.push([box ? box.id : '', which, name, given]);
+    const what = styled[name] ? styled[name](this) : given;
+    window.penCalls.push([box ? box.id : '', which, name, what]);
     return own.apply(this, given);
   };
 }

@@ -2,14 +2,14 @@
 
 import logging
 import re
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
-import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 import hooksim
+from tests.report.contrast import contrast
 from tests.report.pages import comparison, trajectory
 
 _log = logging.getLogger(__name__)
@@ -22,18 +22,6 @@ TEXTS = [
 
 def colours(text: str) -> dict[str, str]:
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", text))
-
-
-def contrast(one: str, other: str) -> float:
-    """Of WCAG 2: from 1 to 21."""
-
-    def luminance(colour: str) -> float:
-        parts = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
-        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_contrast_is_that_of_wcag():
@@ -94,6 +82,38 @@ def test_what_has_the_focus_is_framed(page, write):
         assert style == ["solid", 3]
         framed += 1
     assert framed > 8
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("kind", ["comparison", "pairs"])
+def test_tab_goes_down_the_page(page, write, kind, width):
+    """In each column from the top down, whatever the screen puts where."""
+    page.open(write(comparison() if kind == "comparison" else trajectory(pairs=True)), width)
+    boxes = page.run(
+        "return [...document.querySelectorAll("
+        "  'main button, main input, main select, main summary, main [tabindex]')]"
+        ".filter((each) => each.checkVisibility())"
+        ".map((each) => each.getBoundingClientRect())"
+        ".map(({ left, top, bottom }) => [left, top, bottom])"
+    )
+    assert len(boxes) >= 10
+    for before, after in pairwise(boxes):
+        beside = width == 1280 and after[0] > before[0]
+        assert after[1] >= before[1] or beside or after[2] > before[1], (before, after)
+
+
+@pytest.mark.browser
+def test_the_slider_stays_where_it_is_under_the_finger(page, write):
+    page.open(write(trajectory(steps=(0, 7, 5_000, 1_000_000_000))), 390)
+    widths = set()
+    for step in range(4):
+        page.run(
+            "const s = document.getElementById('step-b'); s.value = arguments[0];"
+            "s.dispatchEvent(new Event('input'));", step,
+        )  # fmt: skip
+        widths.add(page.find("#step-b").rect["width"])
+    assert len(widths) == 1
 
 
 @pytest.mark.browser

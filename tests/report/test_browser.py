@@ -1,6 +1,7 @@
 """Pages opened in Chromium: what is shown, what is asked for, how it is handled."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from selenium.webdriver.common.keys import Keys
 
 from hooksim.plotting.colours import Scale, colour_map, colour_norm
+from hooksim.report import Axis
 from hooksim.results import Comparison, SimilarityMatrix
 from tests.report.browsing import Page, downloaded
 from tests.report.pages import HARD_NUMBERS, INJECTED, STEPS, comparison, trajectory
@@ -236,6 +238,10 @@ def test_the_plane_and_the_heatmap_point_at_the_same_pair(page, write):
     assert len(cells) > 2, "points are found by the mouse"
 
 
+def short(name: str) -> str:
+    return name.removeprefix("encoder.layer.").removesuffix(".output")
+
+
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_best_matches_are_those_of_the_library(page, write, side):
     result = comparison((12, 9))
@@ -248,11 +254,16 @@ def test_best_matches_are_those_of_the_library(page, write, side):
             "return [...document.getElementById('match-rows').rows].map(r => "
             "[...r.cells].map(c => c.textContent))"
         )
+        titles = page.run(
+            "return [...document.querySelectorAll('#match-rows th span')].map(s => s.title)"
+        )
         matches = result[key].best_match(side)
+        assert titles == [match.layer for match in matches], "in full where the mouse rests"
         assert len(rows) == len(matches)
         for (layer, best, value), match in zip(rows, matches, strict=True):
-            doubt = "" if match.decided else f"~ {match.runner_up}"
-            assert (layer, best) == (match.layer, f"{match.best}{doubt}")
+            doubt = "" if match.decided else f" ~ {short(match.runner_up)}"
+            assert (layer, best) == (short(match.layer), f"{short(match.best)}{doubt}")
+            assert layer.isdigit(), "the name without what all names share"
             assert float(value.split(" ± ")[0]) == pytest.approx(match.value, abs=6e-4)
         assert len({match.decided for match in matches}) == 2, "both kinds are in the case"
 
@@ -288,6 +299,26 @@ def test_downloads_of_a_step_say_which(page, write, tmp_path):
     text = download(page, tmp_path, "Values.csv", "cka.10.300.csv")
     first = text.splitlines()[1].split(",")
     assert list(map(float, first[1:])) == shown.matrices[0].values[0, 3, 0].tolist()
+
+
+def test_a_matrix_that_is_another_the_other_way_round_is_the_saved_one(page, write, tmp_path):
+    shown = trajectory(pairs=True)
+    one, forth, back = shown.matrices
+    axis = Axis("b", ("y.0", "y.1"), ("0", "1"))
+    values, stderr = forth.values[..., :2], forth.stderr[..., :2]
+    forth = replace(forth, b=axis, values=values, stderr=stderr)
+    values, stderr = (array.transpose(1, 0, 3, 2) for array in (values, stderr))
+    back = replace(back, a=axis, values=values, stderr=stderr)
+    page.open(write(replace(shown, matrices=(one, forth, back), planes=())))
+    page.press("Information Imbalance (k = 1)")
+    page.press("B to A")
+    for button, array, ending in (
+        ("Values.csv", values, ""), ("Standard errors.csv", stderr, ".stderr")
+    ):  # fmt: skip
+        text = download(page, tmp_path, button, f"imbalance_b_to_a.10.300{ending}.csv")
+        rows = [line.split(",")[1:] for line in text.splitlines()[1:]]
+        assert [list(map(float, row)) for row in rows] == array[0, 3].tolist()
+    assert page.messages() == []
 
 
 def test_names_and_settings_are_text_wherever_they_come_from(page, write):

@@ -52,8 +52,12 @@ def test_axes_say_what_their_ends_mean_where_there_is_room(page, write):
 
 def test_the_least_value_and_the_line_of_equal_ones_are_explained(page, write):
     page.open(write(near(0.0, 0.2, floor=2 / 450)))
+    page.press("Show the whole plane")
     words = page.text("plane-words")
-    assert "Dotted: 0.0044, the least there is, which equal spaces have: (k + 1) / n." in words
+    assert (
+        "Dotted: 0.0044, the least there is, which equal spaces have: (k\xa0+\xa01)\xa0/\xa0n."
+        in words
+    )
     assert "Above the dashed line A tells more of B than B of A" in words
     page.open(write(near(0.0, 0.2)))
     assert "Dotted" not in page.text("plane-words")

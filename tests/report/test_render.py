@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,29 @@ def test_every_bit_of_the_numbers_is_in_the_page():
     for curves, item in zip(shown.curves, written["curves"], strict=True):
         assert floats(item["values"]).tobytes() == curves.values.tobytes()
     assert written["steps"] == ["10", "30", "100", "300"]
+
+
+def mirrored(array: np.ndarray) -> np.ndarray:
+    return array.transpose(1, 0, 3, 2).copy()
+
+
+def test_what_is_another_matrix_the_other_way_round_is_written_once():
+    shown = trajectory(pairs=True)
+    one, forth, back = shown.matrices
+    back = replace(back, values=mirrored(forth.values), stderr=mirrored(forth.stderr))
+    written = data_of(render(replace(shown, matrices=(one, forth, back))))["matrices"]
+    assert written[2]["mirrors"] == forth.key and "values" not in written[2]
+    assert [key for item in written[:2] for key in item if key == "mirrors"] == []
+    for name in ("values", "stderr"):
+        changed = getattr(back, name).copy()
+        changed[2, 1, 0, 0] = np.nextafter(changed[2, 1, 0, 0], 2)
+        other = replace(back, **{name: changed})
+        written = data_of(render(replace(shown, matrices=(one, forth, other))))["matrices"]
+        assert floats(written[2][name]).tobytes() == changed.tobytes(), "to the last bit"
+    plain = trajectory()
+    same = tuple(replace(plain.matrices[0], key=key) for key in ("a", "b"))
+    written = data_of(render(replace(plain, matrices=same, planes=(), curves=())))["matrices"]
+    assert "values" in written[1], "one step is no pair of steps"
 
 
 def test_transposed_and_other_arrays_are_written_in_order():

@@ -99,7 +99,8 @@ def test_no_picture_is_cut_off_on_paper(page, write, kind):
     page.run("window.dispatchEvent(new Event('beforeprint'))")
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     boxes = page.run(
-        "return [...document.querySelectorAll('#paper figure:not(.breakable)')].map((figure) => {"
+        "return [...document.querySelectorAll('#paper figure:not(.breakable)')]"
+        ".filter((figure) => figure.querySelector('canvas')).map((figure) => {"
         "  const box = figure.getBoundingClientRect();"
         "  const drawn = [...figure.querySelectorAll('canvas')];"
         "  const boxes = drawn.map((canvas) => canvas.getBoundingClientRect());"

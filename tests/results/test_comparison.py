@@ -234,6 +234,8 @@ def test_names_that_differ_at_the_beginning_only_stay_different() -> None:
     same = side_labels({"name_a": f"runs/a{end}", "name_b": f"runs/a{end}"})
     assert same[0] == "model A: …/at/the/end/checkpoint-300"
     assert shorten_left("abcdefgh", 4) == "…fgh" and shorten_left("abc/", 3) == "…c/"
+    assert shorten_left("module:model (seed=3)", 14) == "… (seed=3)", "no part of a word"
+    assert shorten_left("a run/my seeds/0", 11) == "…/0", "a path has parts of its own"
 
 
 def test_best_matches_that_are_not_decided_are_dashed() -> None:

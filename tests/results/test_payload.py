@@ -50,7 +50,7 @@ def test_files_are_called_as_in_the_folder():
 def test_colours_are_those_of_the_pictures():
     close, depth = colour_tables()
     assert len(close) == len(depth) == 256 * 6
-    for table, name in ((close, "viridis"), (depth, "cividis")):
+    for table, name in ((close, "viridis"), (depth, "plasma")):
         wanted = mpl.colormaps[name](np.linspace(0, 1, 256), bytes=True)[:, :3]
         assert table == wanted.tobytes().hex()
 

@@ -4,6 +4,8 @@ const ROUNDING = 1e-6; // values this near to the range are on its end
 const ROOT_TICKS = [0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1];
 const LINEAR_TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 const BLACK_FROM = 0.175; // luminance from which black contrasts by 4.5 to 1
+const BAR_LENGTH = 360; // room for the name of a measure below it
+const LEAST_CONTRAST = 3; // of a line or a dot with the ground
 
 function readColours(text) {
   return text.match(/.{6}/g).map((digits) => `#${digits}`);
@@ -24,6 +26,7 @@ class Scale {
     this.low = matrix.low;
     this.high = matrix.high;
     this.larger = matrix.best === "max";
+    this.title = titleOf(matrix);
     this.table = table;
     this.inks = table.map((colour) => (luminance(colour) < BLACK_FROM ? "#ffffff" : "#000000"));
   }
@@ -50,9 +53,21 @@ class Scale {
   }
 }
 
+// Colours of layers by depth: of a table that goes from dark to bright, the part that contrasts with
+// the ground by 3 to 1 or more. `share` runs from the first layer to the last.
+function depthScale(table, ground) {
+  const own = luminance(ground);
+  const contrast = (colour) => {
+    const [low, high] = [own, luminance(colour)].sort((one, other) => one - other);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const legible = table.filter((colour) => contrast(colour) >= LEAST_CONTRAST);
+  return (share) => legible[Math.round(share * (legible.length - 1))];
+}
+
 // The horizontal colour bar with its ticks; `marked` is the value under the cursor.
 function drawBar(canvas, scale, width, extremes, theme, marked = NaN, ratio = undefined) {
-  const pen = penFor(canvas, width, 34, ratio);
+  const pen = penFor(canvas, width, 48, ratio);
   const [left, right] = [20, width - 16];
   const { table } = scale;
   const dot = 1 / pen.getTransform().a; // one device pixel: wider strips would show seams
@@ -77,6 +92,7 @@ function drawBar(canvas, scale, width, extremes, theme, marked = NaN, ratio = un
     taken.push([at - half, at + half]);
     pen.fillText(text, at, 22);
   }
+  writeEnds(pen, scale, left, right, theme);
   if (Number.isNaN(marked)) return;
   const at = left + scale.place(marked) * (right - left);
   pen.fillStyle = theme.ink;
@@ -85,6 +101,16 @@ function drawBar(canvas, scale, width, extremes, theme, marked = NaN, ratio = un
   pen.lineTo(at + 5, 0);
   pen.lineTo(at, 7.5);
   pen.fill();
+}
+
+// What the bar shows, and what its ends mean.
+function writeEnds(pen, { title }, left, right, theme) {
+  const [far, close] = ["farther", "closer"];
+  write(pen, far, left, 36, theme.muted, "left", "top");
+  write(pen, close, right, 36, theme.muted, "right", "top");
+  const room = right - left - 2 * Math.max(pen.measureText(far).width, pen.measureText(close).width) - 16;
+  if (pen.measureText(title).width > room) return;
+  write(pen, title, (left + right) / 2, 36, theme.ink, "center", "top");
 }
 
 // The ends say so where values lie beyond them.

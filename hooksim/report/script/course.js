@@ -25,10 +25,10 @@ function showCurves() {
   select.replaceChildren(...curves.layers.map((layer) => make("option", layer)));
 }
 
-function showCurvesTable({ steps, stepName, layers, values, errors }) {
+function showCurvesTable({ key, steps, stepName, layers, values, errors }) {
   showTable("curves-table", `${stepName} / layer`, steps, layers, (i, j) => {
     const k = i * layers.length + j;
-    return [values[k], errors[k]];
+    return estimateOf(matrixOf(key), values[k], errors[k]);
   });
 }
 
@@ -38,9 +38,9 @@ function showCurvesCursor() {
   find("curves-layer").selectedIndex = state.layer;
   drawCurvesCursor(curved.stage.overPen, curves, curved.layout, curved.theme, step);
   const k = step * curves.layers.length + state.layer;
-  const { value, error } = formatEstimate(curves.values[k], curves.errors[k]);
+  const { value, error } = estimateOf(matrixOf(curves.key), curves.values[k], curves.errors[k]);
   const shown = `${curves.layers[state.layer]}, ${stepText(step)}: ${value} ${error}`;
-  find("curves-readout").textContent = shown.trim();
+  find("curves-readout").replaceChildren(...breakable(shown.trim()));
   curved.stage.base.setAttribute("aria-label", `Curves of ${curves.label}. ${shown.trim()}`);
 }
 

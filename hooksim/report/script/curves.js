@@ -1,8 +1,9 @@
 // A value for each layer at every step, with a band of one standard error to either side. Steps
 // stand at equal distances, as on the slider and in the saved pictures.
 
-const MOST_BANDS = 8; // with more layers only the chosen one has a band, and the others are paler
+const MOST_BANDS = 8; // with more layers only the chosen one has a band, and the others are thinner
 const MOST_POINTS = 40; // with more steps a curve is a line alone
+const LEAST_SPAN = 0.03; // of their range is shown at least: what is alike must not look lively
 const WHOLE_FROM = 0.4; // values that take this share of their range are shown within all of it
 
 // Rows are steps, columns are layers. Values and errors, or the whole range where they take much
@@ -17,8 +18,18 @@ function curvesRange(curves) {
   const [least, most] = curves.range;
   if (low > high) [low, high] = [least, most];
   if (high - low >= WHOLE_FROM * (most - least)) [low, high] = [Math.min(low, least), Math.max(high, most)];
-  const room = Math.max(0.04 * (high - low), 0.005 * (most - least));
+  [low, high] = widen(low, high, LEAST_SPAN * (most - least), least, most);
+  const room = 0.04 * (high - low);
   return [low - room, high + room];
+}
+
+// Makes a span at least so long, around its middle but not beyond the ends of the range for that.
+function widen(low, high, span, least, most) {
+  const missing = span - (high - low);
+  if (missing <= 0) return [low, high];
+  const [down, up] = [Math.max(0, low - least), Math.max(0, most - high)];
+  const below = Math.min(down, Math.max(missing / 2, missing - up));
+  return [low - below, high + missing - below];
 }
 
 function layoutCurves(pen, curves, width, theme, tallest = 380) {
@@ -29,24 +40,44 @@ function layoutCurves(pen, curves, width, theme, tallest = 380) {
   const points = lastPoints(curves);
   const few = points.length * NAME_HEIGHT <= upwards;
   const right = widest(pen, named.texts) + LEADER + (few ? 6 : BAR_WIDTH + 10);
-  const [left, top, bottom] = [50, 10, 44];
+  const [left, top, bottom] = [50, 30, 44];
   const across = width - left - right;
-  const last = Math.max(1, curves.steps.length - 1);
+  const last = curves.steps.length - 1;
   const layout = {
     left, top, right, low, high, named, gridWidth: across, gridHeight: upwards, width,
     height: top + upwards + bottom,
-    x: (step) => left + 6 + (step / last) * (across - 12),
+    x: (step) => left + 6 + (last ? step / last : 0.5) * (across - 12),
     y: (value) => top + upwards - ((value - low) / (high - low)) * upwards,
   };
   layout.ends = few ? placeNames(layout, points) : null;
+  layout.steps = placeSteps(pen, curves, layout, theme);
   return layout;
+}
+
+// Which steps bear their names, at equal distances: as many as have room, the last one always. No
+// name leaves the picture.
+function placeSteps(pen, { steps }, layout, theme) {
+  const bold = `600 11px ${theme.family}`; // as at the cursor
+  pen.font = bold;
+  const last = steps.length - 1;
+  const spacing = last ? layout.x(1) - layout.x(0) : Infinity;
+  const every = roundStep((widest(pen, steps) + 8) / spacing);
+  const place = (step) => {
+    pen.font = bold;
+    const half = pen.measureText(steps[step]).width / 2 + 6;
+    return { step, half, x: Math.max(half, Math.min(layout.width - half, layout.x(step))) };
+  };
+  const end = place(last);
+  const places = steps.map((_, step) => step).filter((step) => step % every === 0 && step < last).map(place);
+  return { place, shown: [...places.filter(({ x, half }) => x + half <= end.x - end.half), end] };
 }
 
 function drawCurves(pen, curves, layout, theme, table, chosen) {
   pen.clearRect(0, 0, layout.width, layout.height);
   drawCurvesFrame(pen, curves, layout, theme);
   const count = curves.layers.length;
-  const colour = (layer) => depthColour(table, layer / Math.max(1, count - 1), theme.dark);
+  const scale = depthScale(table, theme.surface);
+  const colour = (layer) => scale(layer / Math.max(1, count - 1));
   const order = Array.from({ length: count }, (_, layer) => layer).filter((layer) => layer !== chosen);
   for (const layer of [...order, chosen]) {
     const strong = layer === chosen;
@@ -55,9 +86,8 @@ function drawCurves(pen, curves, layout, theme, table, chosen) {
     if (count <= MOST_BANDS || strong) {
       drawBand(pen, curves, layout, layer, colour(layer), strong ? 0.3 : 0.13);
     }
-    pen.globalAlpha = strong || count <= MOST_BANDS ? 1 : 0.6;
-    drawCurve(pen, curves, layout, layer, colour(layer), strong ? 3 : 1.5);
-    pen.globalAlpha = 1;
+    const thin = count <= MOST_BANDS ? 1.6 : 1.2;
+    drawCurve(pen, curves, layout, layer, colour(layer), strong ? 3 : thin);
   }
   const drawNamed = layout.ends ? drawNamesAtEnds : drawLayerBar;
   drawNamed(pen, curves, layout, theme, colour, chosen);
@@ -73,22 +103,25 @@ function drawCurvesFrame(pen, curves, layout, theme) {
     write(pen, text, layout.left - 6, y, theme.muted, "right", "middle");
   }
   const bottom = layout.top + layout.gridHeight;
-  let free = -Infinity;
-  curves.steps.forEach((step, i) => {
-    const x = layout.x(i);
-    const half = pen.measureText(step).width / 2 + 4;
-    line(pen, [x, bottom], [x, bottom + 4], theme.muted);
-    if (x - half < free) return;
-    free = x + half;
-    write(pen, step, x, bottom + 7, theme.muted, "center", "top");
-  });
+  for (const { step, x } of layout.steps.shown) {
+    line(pen, [layout.x(step), bottom], [layout.x(step), bottom + 4], theme.muted);
+    write(pen, curves.steps[step], x, bottom + 7, theme.muted, "center", "top");
+  }
   pen.font = `12px ${theme.family}`;
+  write(pen, valueWords(pen, curves, layout.width), 0, 4, theme.ink, "left", "top");
   const middle = layout.left + layout.gridWidth / 2;
   write(pen, `${curves.stepName} (evenly spaced)`, middle, bottom + 26, theme.ink, "center", "top");
   if (curves.from === null) return;
   pen.setLineDash([4, 3]);
   line(pen, [layout.x(curves.from), layout.top], [layout.x(curves.from), bottom], theme.muted);
   pen.setLineDash([]);
+}
+
+// What the values are, and which of them are the better ones if there is room for that.
+function valueWords(pen, curves, room) {
+  const title = titleOf({ label: curves.label });
+  const words = `${title}: ${curves.larger ? "higher" : "lower"} is closer`;
+  return pen.measureText(words).width <= room ? words : title;
 }
 
 // Runs of steps at which a layer's value is defined.
@@ -145,10 +178,12 @@ function drawCurvesCursor(pen, curves, layout, theme, step) {
   const x = layout.x(step);
   const bottom = layout.top + layout.gridHeight;
   line(pen, [x, layout.top], [x, bottom], theme.accent);
-  highlightName(pen, layout, theme, curves.steps[step], 11, (half) => {
-    pen.translate(x, bottom + 8 + half);
-    return -0.5;
-  });
+  const own = layout.steps.place(step).x;
+  const others = layout.steps.shown
+    .filter((other) => other.step !== step)
+    .map((other) => ({ text: curves.steps[other.step], right: other.x - own, down: 0 }));
+  const place = { x: own, y: bottom + 13, turn: 0, align: 0.5 };
+  highlightName(pen, theme, 11, curves.steps[step], place, others);
 }
 
 // Layer and step whose value is nearest to a place, or whose name is.
@@ -171,7 +206,7 @@ function curvesOf(item) {
   const matrix = matrixOf(item.key);
   const named = {
     steps: data.steps.map((_, place) => stepNumber(place)), stepName: data.stepName,
-    range: [matrix.low, matrix.high],
+    range: [matrix.low, matrix.high], larger: matrix.best === "max",
   };
   if (matrix.depth < 2) return { ...item, ...numbersOf(item), ...named, from: data.referenceStep };
   return { ...item, ...sameNamed(matrix, state.steps[0]), ...named, from: state.steps[0] };

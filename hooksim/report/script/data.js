@@ -6,8 +6,43 @@ const depthColours = readColours(data.depthColours);
 
 // Numbers are decoded when they are first needed.
 function numbersOf(item) {
-  item.decoded ??= { values: decodeFloats(item.values), errors: decodeFloats(item.stderr) };
+  item.decoded ??= item.mirrors ? mirrored(matrixOf(item.mirrors)) : {
+    values: decodeFloats(item.values), errors: decodeFloats(item.stderr),
+  };
   return item.decoded;
+}
+
+// The numbers of all pairs of steps with A and B exchanged: from B to A what was from A to B.
+function mirrored(matrix) {
+  const count = data.steps.length;
+  const [rows, columns] = [matrix.a, matrix.b].map((axis) => data.axes[axis].layers.length);
+  const exchanged = (numbers) => {
+    const result = new Float64Array(numbers.length);
+    let k = 0;
+    for (let from = 0; from < count; from += 1) {
+      for (let to = 0; to < count; to += 1) {
+        const start = (to * count + from) * rows * columns;
+        for (let j = 0; j < columns; j += 1) {
+          for (let i = 0; i < rows; i += 1) result[k++] = numbers[start + i * columns + j];
+        }
+      }
+    }
+    return result;
+  };
+  const { values, errors } = numbersOf(matrix);
+  return { values: exchanged(values), errors: exchanged(errors) };
+}
+
+// Decimals of all numbers of a measure: at every cell, at every step, in either direction.
+function decimalsOf({ group }) {
+  const all = data.matrices.filter((matrix) => matrix.group === group);
+  all[0].decimals ??= Math.max(...all.map((matrix) => decimalsFor(numbersOf(matrix).errors)));
+  return all[0].decimals;
+}
+
+// Value and standard error of a matrix in words.
+function estimateOf(matrix, value, error) {
+  return formatEstimate(value, error, decimalsOf(matrix));
 }
 
 function matrixOf(key) {
@@ -101,7 +136,7 @@ function make(tag, text = "", name = "") {
   return element;
 }
 
-// A dotted name that may be broken after its dots.
+// A name that may be broken between its parts.
 function breakable(name) {
-  return name.split(/(?<=\.)/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
+  return name.split(/(?<=[._/])/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
 }

@@ -48,14 +48,14 @@ function drawNamesAtEnds(pen, curves, layout, theme, colour, chosen) {
   for (const { layer, step, from, y } of layout.ends) {
     const strong = layer === chosen;
     pen.lineWidth = strong ? 1.5 : 1;
-    pen.globalAlpha = strong ? 1 : 0.7;
+    pen.setLineDash([1, 2]); // no part of the curve
     pen.strokeStyle = colour(layer);
     pen.beginPath();
     pen.moveTo(layout.x(step) + 5, from);
     if (step < curves.steps.length - 1) pen.lineTo(x, from);
     pen.lineTo(x + LEADER - 3, y);
     pen.stroke();
-    pen.globalAlpha = 1;
+    pen.setLineDash([]);
     pen.font = `${strong ? "600 " : ""}11px ${theme.family}`;
     write(pen, layout.named.texts[layer], x + LEADER, y, strong ? theme.ink : theme.muted, "left", "middle");
   }

@@ -1,5 +1,7 @@
 // The heatmap on the screen with all that belongs to it: switches, readout, matches, downloads.
 
+const LONGEST_LABEL = 48; // characters of a model's name on an axis; the head of the page has it in full
+
 // Buttons of which one is pressed. `items`: pairs of text and what a press changes.
 function fillSwitch(box, items, pressed) {
   const focused = [...box.children].indexOf(document.activeElement);
@@ -48,7 +50,10 @@ function showSliders() {
     slider.max = Math.max(0, data.steps.length - 1);
     slider.value = state.steps[which];
     slider.setAttribute("aria-valuetext", stepText(state.steps[which]));
-    find(`step-${"ab"[which]}-name`).textContent = stepNumber(state.steps[which]);
+    const output = find(`step-${"ab"[which]}-name`);
+    output.textContent = stepNumber(state.steps[which]);
+    // Room for the longest name from the start: the slider must not move under the finger.
+    output.style.minWidth = `${Math.min(16, Math.max(...data.steps.map((_, k) => stepNumber(k).length)))}ch`;
     const name = data.stepName[0].toUpperCase() + data.stepName.slice(1);
     const both = state.matrix.depth > 1;
     find(`step-${"ab"[which]}-label`).textContent = both ? `${name} of ${"AB"[which]}` : name;
@@ -84,32 +89,39 @@ function showHeatmap(slice) {
 
 function axisTitle(arrow, letter, axis, numbered) {
   const parts = [make("span", arrow, "arrow"), make("span", letter, "letter")];
-  if (axis.label) parts.push(make("span", axis.label));
-  if (axis.pattern) parts.push(make("code", axis.pattern));
+  if (axis.label) parts.push(make("span", shorten(axis.label, LONGEST_LABEL)));
+  if (axis.pattern) parts.push(patternOf(axis));
   if (numbered) parts.push(make("span", "by position", "quiet"));
   return parts;
+}
+
+// What all names of an axis share.
+function patternOf(axis) {
+  const pattern = make("code");
+  pattern.append(...breakable(axis.pattern));
+  return pattern;
 }
 
 // What the signs in the heatmap mean.
 function legend(slice, layout) {
   const parts = ["Brighter is closer."];
-  const small = Math.min(layout.cellWidth, layout.cellHeight) < SMALL_CELL;
   const matches = bestMatches(slice, "a").filter((match) => match.best >= 0);
   if (slice.columns > 1 && matches.length) {
-    parts.push(`${small ? "Dotted" : "Framed"}: the closest layer of B for each layer of A.`);
+    parts.push(`${layout.dotted ? "Dotted" : "Framed"}: the closest layer of B for each layer of A.`);
     if (matches.some((match) => !match.decided)) {
-      const word = small ? "Hollow" : "Dashed";
+      const word = layout.dotted ? "Hollow" : "Dashed";
       parts.push(`${word}: not told apart from the next best by the standard errors.`);
     }
   }
   if (slice.values.some(Number.isNaN)) parts.push("Hatched: undefined.");
+  if (layout.text?.rounded) parts.push(`Numbers in the cells are rounded to ${layout.text.decimals} decimals.`);
   return parts.join(" ");
 }
 
 function showNumbers(slice) {
   showTable("numbers", CORNER, slice.a.layers, slice.b.layers, (i, j) => {
     const k = i * slice.columns + j;
-    return [slice.values[k], slice.errors[k]];
+    return estimateOf(slice.matrix, slice.values[k], slice.errors[k]);
   });
 }
 
@@ -117,7 +129,7 @@ function showCursor(slice) {
   const [i, j] = state.cell;
   drawCursor(heat.stage.overPen, slice, heat.layout, heat.theme, state.cell);
   const value = slice.values[i * slice.columns + j];
-  const width = Math.min(320, heat.layout.width);
+  const width = Math.min(BAR_LENGTH, heat.layout.width);
   drawBar(find("bar"), heat.scale, width, extremesOf(slice.matrix), heat.theme, value);
 }
 
@@ -168,13 +180,13 @@ function showReadout(slice) {
   const [i, j] = state.cell;
   const k = i * slice.columns + j;
   const names = namesAt(slice, state.cell);
-  const { value, error } = formatEstimate(slice.values[k], slice.errors[k]);
+  const { value, error } = estimateOf(slice.matrix, slice.values[k], slice.errors[k]);
   find("readout-measure").textContent = titleOf(slice.matrix);
   find("readout-value").textContent = value;
   find("readout-error").textContent = error;
   find("readout-a").replaceChildren(...breakable(names.a));
   find("readout-b").replaceChildren(...breakable(names.b));
-  find("readout-note").textContent = matchNote(slice, i, j);
+  find("readout-note").replaceChildren(...breakable(matchNote(slice, i, j)));
   showOthers(slice, k);
   const shown = `${names.a} × ${names.b}: ${value} ${error}`.trim();
   if (state.spoken) find("live").textContent = shown;
@@ -204,7 +216,7 @@ function showOthers(slice, k) {
   );
   const rows = others.map((matrix) => {
     const other = sliceOf(matrix, state.steps);
-    const { value, error } = formatEstimate(other.values[k], other.errors[k]);
+    const { value, error } = estimateOf(matrix, other.values[k], other.errors[k]);
     const row = make("tr");
     row.append(make("th", titleOf(matrix)), make("td", `${value} ${error}`.trim(), "number"));
     row.firstChild.scope = "row";
@@ -214,21 +226,29 @@ function showOthers(slice, k) {
   find("others-rows").replaceChildren(...rows);
 }
 
+// A name as short as on the axis; in full where the mouse rests on it.
+function shortName(axis, k) {
+  const name = make("span");
+  name.append(...breakable(axis.short[k]));
+  name.title = axis.layers[k];
+  return name;
+}
+
 // The table of best matches of one side.
 function matchRows(slice, side) {
   const [own, others] = side === "a" ? [slice.a, slice.b] : [slice.b, slice.a];
   return bestMatches(slice, side).map((match, i) => {
     const row = make("tr");
-    const { value, error } = formatEstimate(match.value, match.error);
-    const best = make("td", "", "layer");
-    best.append(...breakable(match.best < 0 ? "none" : others.layers[match.best]));
+    const { value, error } = estimateOf(slice.matrix, match.value, match.error);
+    const best = make("td", match.best < 0 ? "none" : "", "layer");
+    if (match.best >= 0) best.append(shortName(others, match.best));
     if (match.best >= 0 && match.second >= 0 && !match.decided) {
-      const next = make("span", "", "runner-up");
-      next.append(...breakable(`~ ${others.layers[match.second]}`));
-      best.append(next);
+      const next = make("span", "~ ", "runner-up");
+      next.append(shortName(others, match.second));
+      best.append(" ", next);
     }
     const name = make("th", "", "layer");
-    name.append(...breakable(own.layers[i]));
+    name.append(shortName(own, i));
     name.scope = "row";
     row.append(name, best, make("td", match.best < 0 ? "–" : `${value} ${error}`, "number"));
     return row;

@@ -1,6 +1,6 @@
 // The heatmap: layers of A upwards, layers of B to the right, layer 0 in the lower left corner.
 
-const SMALL_CELL = 16; // smaller cells are marked with a dot, larger ones with a frame
+const SMALL_CELL = 16; // smaller ones are marked with a dot, larger ones and those with text with a frame
 const SMALLEST_GRID = 240;
 
 // How large everything is. `limits`: the tallest grid and the largest cell.
@@ -9,7 +9,8 @@ function layoutHeatmap(pen, slice, width, limits, theme) {
   const roomA = Math.min(190, width * 0.27);
   pen.font = `12px ${theme.family}`;
   const namesA = fitNames(pen, slice.a.short, roomA);
-  const left = Math.max(28, Math.ceil(1.08 * widest(pen, namesA.texts)) + 14);
+  pen.font = `600 12px ${theme.family}`; // the name at the cursor is bold
+  const left = Math.max(28, Math.ceil(widest(pen, namesA.texts)) + 14);
   const across = Math.max(SMALLEST_GRID, columns * limits.cell);
   const widestCell = Math.min(across, width - left - 2) / columns;
   const upwards = Math.max(SMALLEST_GRID, rows * Math.min(limits.cell, widestCell));
@@ -19,8 +20,10 @@ function layoutHeatmap(pen, slice, width, limits, theme) {
   const fontA = chooseFont(cellHeight);
   const { namesB, fontB, longest, turn } = layoutNamesB(pen, slice, left, cellWidth, theme);
   const bottom = 10 + { 0: fontB.font, 45: longest * 0.71 + fontB.font, 90: longest }[turn];
+  const text = chooseText(pen, slice, cellWidth, cellHeight, theme);
   return {
-    left, top: 6, cellWidth, cellHeight, namesA, namesB, fontA, fontB, turn,
+    left, top: 6, cellWidth, cellHeight, namesA, namesB, fontA, fontB, turn, text,
+    dotted: !text && Math.min(cellWidth, cellHeight) < SMALL_CELL,
     gridWidth: cellWidth * columns, gridHeight: cellHeight * rows,
     width: left + cellWidth * columns + 2, height: 6 + cellHeight * rows + bottom + 4,
   };
@@ -127,12 +130,11 @@ function writeNameB(pen, slice, layout, j) {
 // The closest layer of B for each layer of A, lightly where the next one is as good.
 function drawMarks(pen, slice, layout, scale) {
   if (slice.columns < 2) return;
-  const small = Math.min(layout.cellWidth, layout.cellHeight) < SMALL_CELL;
   bestMatches(slice, "a").forEach((match, i) => {
     if (match.best < 0) return;
     const box = cellBox(layout, slice.rows, i, match.best);
     const ink = scale.inks[scale.index(match.value)];
-    if (small) drawDot(pen, box, ink, match.decided);
+    if (layout.dotted) drawDot(pen, box, ink, match.decided);
     else drawFrame(pen, box, ink, match.decided);
   });
 }
@@ -149,7 +151,8 @@ function drawDot(pen, box, ink, decided) {
 }
 
 function drawFrame(pen, box, ink, decided) {
-  const inset = Math.max(2, 0.06 * Math.min(box.width, box.height));
+  const size = Math.min(box.width, box.height);
+  const inset = size < SMALL_CELL ? 1 : Math.max(2, 0.06 * size);
   pen.save();
   pen.strokeStyle = ink;
   pen.lineWidth = decided ? 1.5 : 1;
@@ -161,9 +164,8 @@ function drawFrame(pen, box, ink, decided) {
 // Values where they fit, standard errors under them where cells are large.
 function drawTexts(pen, slice, layout, scale, theme) {
   const { rows, columns, values, errors } = slice;
-  const choice = chooseText(pen, layout, values, theme);
-  if (!choice) return;
-  const withErrors = layout.cellWidth >= 48 && layout.cellHeight >= 44;
+  if (!layout.text) return;
+  const { decimals, font, withErrors } = layout.text;
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   for (let k = 0; k < rows * columns; k += 1) {
@@ -172,22 +174,25 @@ function drawTexts(pen, slice, layout, scale, theme) {
     const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
     const below = withErrors && !Number.isNaN(errors[k]);
     pen.fillStyle = scale.inks[scale.index(values[k])];
-    pen.font = `${choice.font}px ${theme.family}`;
-    pen.fillText(formatNumber(values[k], choice.decimals), x, below ? y - 7 : y);
+    pen.font = `${font}px ${theme.family}`;
+    pen.fillText(formatNumber(values[k], decimals), x, below ? y - 7 : y);
     if (!below) continue;
-    pen.font = `${choice.font * 0.8}px ${theme.family}`;
-    pen.fillText(`±${formatNumber(errors[k], choice.decimals)}`, x, y + 8);
+    pen.font = `${font * 0.8}px ${theme.family}`;
+    pen.fillText(`±${errorText(errors[k], decimals)}`, x, y + 8);
   }
 }
 
-function chooseText(pen, layout, values, theme) {
-  if (layout.cellWidth < 18 || layout.cellHeight < 9) return null;
+// The decimals that the readout has where there is room, else fewer, and then no standard errors.
+function chooseText(pen, slice, width, height, theme) {
+  if (width < 18 || height < 9) return null;
+  const all = decimalsOf(slice.matrix);
   pen.font = `10px ${theme.family}`;
-  for (const [decimals, smallest] of [[3, 9], [2, 8]]) {
-    const texts = Array.from(values, (v) => (Number.isNaN(v) ? "" : formatNumber(v, decimals)));
-    const width = Math.max(1, widest(pen, texts)) / 10;
-    const font = Math.min(13, (0.78 * layout.cellWidth) / width, (0.84 * layout.cellHeight) / LINE);
-    if (font >= smallest) return { decimals, font };
+  for (let decimals = all; decimals >= 2; decimals -= 1) {
+    const texts = Array.from(slice.values, (v) => (Number.isNaN(v) ? "" : formatNumber(v, decimals)));
+    const size = Math.max(1, widest(pen, texts)) / 10;
+    const font = Math.min(13, (0.78 * width) / size, (0.84 * height) / LINE);
+    if (font < (decimals > 2 ? 9 : 8)) continue;
+    return { decimals, font, rounded: decimals < all, withErrors: decimals === all && width >= 48 && height >= 44 };
   }
   return null;
 }
@@ -202,31 +207,19 @@ function drawCursor(pen, slice, layout, theme, [i, j]) {
   pen.lineWidth = 2;
   pen.strokeStyle = "#ffffff";
   pen.strokeRect(box.x, box.y, box.width, box.height);
-  highlightName(pen, layout, theme, layout.namesA.texts[i], layout.fontA.font, () => {
-    pen.translate(layout.left - 7, box.y + box.height / 2);
-    return -1;
-  });
   const bottom = layout.top + layout.gridHeight + 7;
-  highlightName(pen, layout, theme, layout.namesB.texts[j], layout.fontB.font, (half) => {
-    pen.translate(box.x + box.width / 2, layout.turn ? bottom : bottom + half);
-    pen.rotate((-layout.turn * Math.PI) / 180);
-    return layout.turn ? -1 : -0.5;
-  });
-}
-
-// Writes a name on a coloured ground; `move` takes the pen there and says how far left it begins.
-function highlightName(pen, layout, theme, text, font, move) {
-  pen.save();
-  pen.font = `600 ${font}px ${theme.family}`;
-  pen.textAlign = "left";
-  pen.textBaseline = "middle";
-  const width = pen.measureText(text).width;
-  const start = move(font / 2) * width;
-  pen.fillStyle = theme.accent;
-  pen.beginPath();
-  pen.roundRect(start - 4, -font / 2 - 3, width + 8, font + 6, 3);
-  pen.fill();
-  pen.fillStyle = theme.surface;
-  pen.fillText(text, start, 0.5);
-  pen.restore();
+  const { namesA, namesB, fontA, fontB, turn } = layout;
+  const near = (names, at, step) => names
+    .map((text, k) => ({ text, k }))
+    .filter(({ k }) => k !== at && k % step === 0 && Math.abs(k - at) <= 3 * step);
+  const placeA = { x: layout.left - 7, y: box.y + box.height / 2, turn: 0, align: 1 };
+  const othersA = near(namesA.texts, i, fontA.step)
+    .map(({ text, k }) => ({ text, right: 0, down: (i - k) * box.height }));
+  highlightName(pen, theme, fontA.font, namesA.texts[i], placeA, othersA);
+  const placeB = {
+    x: box.x + box.width / 2, y: turn ? bottom : bottom + fontB.font / 2, turn, align: turn ? 1 : 0.5,
+  };
+  const othersB = near(namesB.texts, j, fontB.step)
+    .map(({ text, k }) => ({ text, right: (k - j) * box.width, down: 0 }));
+  highlightName(pen, theme, fontB.font, namesB.texts[j], placeB, othersB);
 }

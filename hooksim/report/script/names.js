@@ -41,3 +41,34 @@ function roundStep(least) {
   for (let i = 0; step < least - 1e-9; i += 1) step *= i % 3 === 1 ? 2.5 : 2;
   return step;
 }
+
+// Writes a name on a coloured ground at a place, turned there, `align` of its width left of it.
+// Others, which stand to the right and below by so much, are wiped out where it would cut them.
+function highlightName(pen, theme, font, text, { x, y, turn, align }, others) {
+  pen.save();
+  pen.translate(x, y);
+  pen.rotate((-turn * Math.PI) / 180);
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  pen.font = `600 ${font}px ${theme.family}`;
+  const width = pen.measureText(text).width;
+  const start = -align * width;
+  pen.font = `${font}px ${theme.family}`;
+  pen.fillStyle = theme.surface;
+  const [cos, sin] = [Math.cos, Math.sin].map((of) => of((turn * Math.PI) / 180));
+  for (const other of others) {
+    const size = pen.measureText(other.text).width;
+    const [along, beside] = [other.right * cos - other.down * sin, other.right * sin + other.down * cos];
+    const left = along - align * size;
+    if (Math.abs(beside) >= font + 3 || left >= start + width + 4 || left + size <= start - 4) continue;
+    pen.fillRect(left - 1, beside - 0.7 * font, size + 2, 1.4 * font);
+  }
+  pen.font = `600 ${font}px ${theme.family}`;
+  pen.fillStyle = theme.accent;
+  pen.beginPath();
+  pen.roundRect(start - 4, -font / 2 - 3, width + 8, font + 6, 3);
+  pen.fill();
+  pen.fillStyle = theme.surface;
+  pen.fillText(text, start, 0.5);
+  pen.restore();
+}

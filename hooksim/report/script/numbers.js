@@ -17,18 +17,31 @@ function formatNumber(value, decimals) {
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", MINUS);
 }
 
-// Value and standard error with as many decimals as make two digits of the error, 3 to 5; an error
-// too small for that by its size.
-function formatEstimate(value, error) {
-  const wanted = error > 0 ? Math.ceil(-Math.log10(error)) + 1 : 3;
-  const decimals = wanted > 5 ? 3 : Math.max(3, wanted);
-  return { value: formatNumber(value, decimals), error: errorText(error, decimals, wanted > 5) };
+const FEWEST_DECIMALS = 3;
+const MOST_DECIMALS = 5;
+const MOST_LOOKED_AT = 4000;
+
+// As many decimals as show two digits of a typical error, the median of those known: 3 to 5. Of
+// very many, evenly spaced ones are looked at.
+function decimalsFor(errors) {
+  const every = Math.ceil(errors.length / MOST_LOOKED_AT) || 1;
+  const known = errors.filter((error, k) => k % every === 0 && error > 0).sort();
+  if (!known.length) return FEWEST_DECIMALS;
+  const wanted = Math.ceil(-Math.log10(known[Math.floor(known.length / 2)])) + 1;
+  return Math.min(MOST_DECIMALS, Math.max(FEWEST_DECIMALS, wanted));
 }
 
-function errorText(error, decimals, tiny) {
+// Value and standard error with the same decimals; an error that would be a zero by its size.
+function formatEstimate(value, error, decimals) {
+  const size = errorText(error, decimals);
+  return { value: formatNumber(value, decimals), error: size && `± ${size}` };
+}
+
+function errorText(error, decimals) {
   if (Number.isNaN(error)) return "";
-  if (error === 0) return "± 0";
-  return `± ${tiny ? error.toExponential(0).replace("-", MINUS) : formatNumber(error, decimals)}`;
+  if (error === 0) return "0";
+  const text = formatNumber(error, decimals);
+  return Number(text) === 0 ? error.toExponential(0).replace("-", MINUS) : text;
 }
 
 // The shortest text that means this number, in Python's notation: 1.0, 1e-07, nan.

@@ -2,6 +2,8 @@
 
 const PAPER_WIDTH = 640;
 const PAPER_CURVES = 260; // two pictures on a page
+const MOST_ROWS_TOGETHER = 24; // of a table that is not torn apart
+const MATCHES_WORDS = "Names without the parts that all of them share. ~ the next best, where the standard errors do not tell the two apart.";
 const PAPER_RATIO = 3; // printers have finer dots than screens
 
 function paperFigure(title, words, ...canvases) {
@@ -15,7 +17,7 @@ function paperHeatmap(matrix, theme) {
   const slice = sliceOf(matrix, state.steps);
   const scale = new Scale(matrix, colours);
   const [bar, canvas] = [make("canvas"), make("canvas")];
-  drawBar(bar, scale, 320, extremesOf(matrix), theme, NaN, PAPER_RATIO);
+  drawBar(bar, scale, BAR_LENGTH, extremesOf(matrix), theme, NaN, PAPER_RATIO);
   const limits = { height: 540, cell: 52 }; // a large one below the head of the page, two small ones on a page
   const layout = layoutHeatmap(canvas.getContext("2d"), slice, PAPER_WIDTH, limits, theme);
   drawHeatmap(penFor(canvas, layout.width, layout.height, PAPER_RATIO), slice, layout, scale, theme);
@@ -23,7 +25,9 @@ function paperHeatmap(matrix, theme) {
   above.append(...axisTitle("↑", "A", slice.a, layout.namesA.numbered));
   below.append(...axisTitle("→", "B", slice.b, layout.namesB.numbered));
   const words = `${matrix.caption} ${legend(slice, layout)}`.trim();
-  return paperFigure(`${titleOf(matrix)}${stepsText(matrix)}`, words, bar, above, canvas, below);
+  const head = make("div", "", "above");
+  head.append(above, bar);
+  return paperFigure(`${titleOf(matrix)}${stepsText(matrix)}`, words, head, canvas, below);
 }
 
 function stepsText(matrix) {
@@ -34,22 +38,24 @@ function stepsText(matrix) {
 
 function paperMatches(matrix) {
   const table = make("table");
+  const slice = sliceOf(matrix, state.steps);
   const head = make("tr");
   head.append(make("th", "Layer of A"), make("th", "Closest of B"), make("th", "Value", "number"));
   table.append(make("thead"), make("tbody"));
   table.tHead.append(head);
-  table.tBodies[0].append(...matchRows(sliceOf(matrix, state.steps), "a"));
-  const figure = paperFigure(`Closest layers: ${titleOf(matrix)}${stepsText(matrix)}`, "", table);
-  figure.className = "breakable";
+  table.tBodies[0].append(...matchRows(slice, "a"));
+  const figure = paperFigure(`Closest layers: ${titleOf(matrix)}${stepsText(matrix)}`, MATCHES_WORDS, table);
+  if (slice.rows > MOST_ROWS_TOGETHER) figure.className = "breakable";
   return figure;
 }
 
 function paperPlane(item, theme) {
   const plane = planeOf(item, state.whole);
   const canvas = make("canvas");
-  const layout = layoutPlane(canvas.getContext("2d"), 480, planeView(plane.forth, plane.back, plane.whole), theme);
+  const view = planeView(plane.forth, plane.back, plane.whole);
+  const layout = layoutPlane(canvas.getContext("2d"), 480, view, theme);
   drawPlane(penFor(canvas, layout.width, layout.height, PAPER_RATIO), plane, layout, theme, depthColours);
-  const words = `One point is one pair of layers. ${planeWords(plane)}`;
+  const words = `One point is one pair of layers. ${planeWords(plane, view)}`;
   return paperFigure(`Plane: ${titleOf(item)}${stepsText(plane.forth.matrix)}`, words, canvas);
 }
 

@@ -2,12 +2,8 @@
 
 const MARGIN = 0.09; // corner labels stand outside 0 to 1, where no point can hide them
 const MOST_ERROR_BARS = 200;
-
-// Colours of layers by depth, without the end that the background would swallow.
-function depthColour(table, share, dark) {
-  const [from, to] = dark ? [0.4, 1] : [0, 0.8];
-  return table[Math.round((from + share * (to - from)) * (table.length - 1))];
-}
+const TICKS = 6;
+const MOST_LARGE_RINGS = 12;
 
 // A square piece of the plane: where the points are, or all of it.
 function planeView(forth, back, whole) {
@@ -33,8 +29,8 @@ function planeView(forth, back, whole) {
 
 function layoutPlane(pen, width, view, theme) {
   pen.font = `11px ${theme.family}`;
-  const ticks = niceTicks(view.low, view.low + view.side, 5).map(({ text }) => text);
-  const [left, bottom, top] = [Math.ceil(widest(pen, ticks)) + 28, 44, 8];
+  const ticks = niceTicks(view.low, view.low + view.side, TICKS).map(({ text }) => text);
+  const [left, bottom, top] = [Math.ceil(widest(pen, ticks)) + 28, 44, 28];
   const size = Math.min(560, width - left - 10);
   return {
     left, top, size, width: left + size + 10, height: top + size + bottom, view,
@@ -46,6 +42,8 @@ function layoutPlane(pen, width, view, theme) {
 function drawPlane(pen, plane, layout, theme, table) {
   pen.clearRect(0, 0, layout.width, layout.height);
   drawPlaneFrame(pen, plane, layout, theme);
+  const colour = depthScale(table, theme.surface);
+  drawDepths(pen, plane.forth, layout, theme, colour);
   pen.save();
   pen.beginPath();
   pen.rect(layout.left, layout.top, layout.size, layout.size);
@@ -55,7 +53,7 @@ function drawPlane(pen, plane, layout, theme, table) {
   drawFloor(pen, plane.floor, layout, theme);
   const { forth, back } = plane;
   if (forth.values.length <= MOST_ERROR_BARS) drawErrorBars(pen, forth, back, layout, theme);
-  drawPoints(pen, forth, back, layout, theme, table);
+  drawPoints(pen, forth, back, layout, theme, colour);
   drawRings(pen, forth, back, layout, theme);
   pen.restore();
 }
@@ -64,13 +62,13 @@ function drawPlaneFrame(pen, plane, layout, theme) {
   const { left, top, size, view } = layout;
   pen.font = `11px ${theme.family}`;
   pen.lineWidth = 1;
-  for (const { value, text } of niceTicks(view.left, view.left + view.side, 5)) {
+  for (const { value, text } of niceTicks(view.left, view.left + view.side, TICKS)) {
     if (value < 0) continue;
     const x = layout.x(value);
     line(pen, [x, top], [x, top + size], theme.rule);
     write(pen, text, x, top + size + 6, theme.muted, "center", "top");
   }
-  for (const { value, text } of niceTicks(view.low, view.low + view.side, 5)) {
+  for (const { value, text } of niceTicks(view.low, view.low + view.side, TICKS)) {
     if (value < 0) continue;
     const y = layout.y(value);
     line(pen, [left, y], [left + size, y], theme.rule);
@@ -123,7 +121,7 @@ function drawFloor(pen, floor, layout, theme) {
 
 function drawErrorBars(pen, forth, back, layout, theme) {
   pen.lineWidth = 0.8;
-  pen.globalAlpha = 0.6;
+  pen.globalAlpha = 0.8;
   forth.values.forEach((x, k) => {
     const [y, ex, ey] = [back.values[k], forth.errors[k], back.errors[k]];
     if (Number.isNaN(x + y)) return;
@@ -134,27 +132,58 @@ function drawErrorBars(pen, forth, back, layout, theme) {
   pen.globalAlpha = 1;
 }
 
-function drawPoints(pen, forth, back, layout, theme, table) {
-  const count = forth.values.length;
-  const radius = count <= 60 ? 5 : count <= 400 ? 3.6 : 2.4;
-  pen.lineWidth = 0.7;
+// Which colour is which layer of A, above the plane.
+function drawDepths(pen, forth, layout, theme, colour) {
+  if (forth.rows < 2) return;
+  pen.font = `11px ${theme.family}`;
+  const ends = [forth.a.short[0], forth.a.short[forth.rows - 1]];
+  const { texts, numbered } = fitNames(pen, ends, 0.22 * layout.size);
+  const [first, last] = numbered ? ["0", String(forth.rows - 1)] : texts;
+  let x = layout.left;
+  const say = (text, ink) => {
+    write(pen, text, x, 10, ink, "left", "middle");
+    x += pen.measureText(text).width + 6;
+  };
+  say("layer of A", theme.ink);
+  say(first, theme.muted);
+  const [width, count] = [0.2 * layout.size, Math.min(forth.rows, 60)];
+  for (let k = 0; k < count; k += 1) {
+    pen.fillStyle = colour(k / (count - 1));
+    pen.fillRect(x + (k / count) * width, 5, width / count + 0.5, 10);
+  }
+  x += width + 6;
+  say(last, theme.muted);
+}
+
+function pointRadius(count) {
+  return count <= 60 ? 5 : count <= 400 ? 3.6 : 2.4;
+}
+
+// Rows take turns, so that no layer of A lies on top of all others.
+function drawPoints(pen, forth, back, layout, theme, colour) {
+  const { rows, columns } = forth;
+  const radius = pointRadius(rows * columns);
+  pen.lineWidth = rows * columns <= 400 ? 0.7 : 0.35;
   pen.strokeStyle = theme.surface;
-  forth.values.forEach((x, k) => {
-    const y = back.values[k];
-    if (Number.isNaN(x + y)) return;
-    const row = Math.floor(k / forth.columns);
-    pen.fillStyle = depthColour(table, row / Math.max(1, forth.rows - 1), theme.dark);
+  for (let turn = 0; turn < rows * columns; turn += 1) {
+    const [row, column] = [turn % rows, Math.floor(turn / rows)];
+    const k = row * columns + column;
+    const [x, y] = [forth.values[k], back.values[k]];
+    if (Number.isNaN(x + y)) continue;
+    pen.fillStyle = colour(row / Math.max(1, rows - 1));
     pen.beginPath();
     pen.arc(layout.x(x), layout.y(y), radius, 0, 2 * Math.PI);
     pen.fill();
     pen.stroke();
-  });
+  }
 }
 
 // For each layer of A the layer of B that it predicts best.
 function drawRings(pen, forth, back, layout, theme) {
-  const radius = forth.rows <= 12 ? 8 : 4.5;
-  pen.lineWidth = forth.rows <= 12 ? 1.2 : 0.8;
+  const few = forth.rows <= MOST_LARGE_RINGS;
+  const radius = pointRadius(forth.values.length) + (few ? 3 : 1);
+  pen.lineWidth = few ? 1.2 : 0.8;
+  pen.globalAlpha = few ? 1 : 0.6;
   pen.strokeStyle = theme.ink;
   bestMatches(forth, "a").forEach((match, i) => {
     const y = match.best < 0 ? NaN : back.values[i * forth.columns + match.best];
@@ -163,6 +192,7 @@ function drawRings(pen, forth, back, layout, theme) {
     pen.arc(layout.x(match.value), layout.y(y), radius, 0, 2 * Math.PI);
     pen.stroke();
   });
+  pen.globalAlpha = 1;
 }
 
 // The pair of the heatmap's cursor.
@@ -221,18 +251,25 @@ function showPlane() {
   drawPlane(planar.stage.open(layout), plane, layout, theme, depthColours);
   find("plane-label").textContent = titleOf({ label: plane.label });
   find("whole").setAttribute("aria-pressed", String(state.whole));
-  find("plane-words").textContent = planeWords(plane);
+  find("plane-words").textContent = planeWords(plane, view);
 }
 
 // What the signs in the plane mean; pairs without a point are counted.
-function planeWords({ forth, back, floor, whole }) {
+function planeWords({ forth, back, floor, whole }, view) {
   const words = whole ? [] : ["Shown is the part of the plane where the points are."];
-  words.push("Above the dashed line A tells more of B than B of A, below it the other way round.");
+  const { left, low, side } = view;
+  if (Math.abs(left - low) < side) {
+    words.push("Above the dashed line A tells more of B than B of A, below it the other way round.");
+  } else {
+    const [one, other] = left < low ? ["A", "B"] : ["B", "A"];
+    words.push(`All of it is where ${one} tells more of ${other} than ${other} of ${one}.`);
+  }
   if (floor !== null) {
-    words.push(`Dotted: ${formatNumber(floor, 4)}, the least there is, which equal spaces have: (k + 1) / n.`);
+    const least = `${formatNumber(floor, 4)}, the least there is, which equal spaces have: (k\u00a0+\u00a01)\u00a0/\u00a0n.`;
+    const shown = [left, low].some((start) => start <= floor && floor <= start + side);
+    words.push(shown ? `Dotted: ${least}` : `Beyond what is shown: ${least}`);
   }
   words.push("Ringed: for each layer of A the layer of B with the smallest imbalance from A to B.");
-  words.push("Dark to bright: first to last layer of A.");
   const missing = forth.values.filter((x, k) => Number.isNaN(x + back.values[k])).length;
   if (missing) words.push(`${missing} of ${forth.values.length} pairs are undefined and left out.`);
   return words.join(" ");
@@ -245,12 +282,13 @@ function showPlaneCursor() {
   const k = state.cell[0] * forth.columns + state.cell[1];
   const names = namesAt(forth, state.cell);
   const worded = [forth, back].map((slice) => {
-    const { value, error } = formatEstimate(slice.values[k], slice.errors[k]);
+    const { value, error } = estimateOf(slice.matrix, slice.values[k], slice.errors[k]);
     return `${slice.matrix.direction} ${value} ${error}`.trim();
   });
-  find("plane-pair").textContent = same ? `${names.a} × ${names.b}` : "";
+  const pair = same ? `${names.a} × ${names.b}` : "";
+  find("plane-pair").replaceChildren(...breakable(pair));
   find("plane-values").textContent = same ? worded.join(", ") : "";
-  planar.stage.base.setAttribute("aria-label", `Imbalance plane. ${same ? find("plane-pair").textContent : ""}`);
+  planar.stage.base.setAttribute("aria-label", `Imbalance plane. ${pair}`);
 }
 
 function wirePlane() {

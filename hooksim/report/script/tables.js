@@ -10,7 +10,7 @@ function showTable(id, corner, rows, columns, estimateAt) {
     const row = make("tr");
     row.append(make("th", name));
     columns.forEach((_, j) => {
-      const { value, error } = formatEstimate(...estimateAt(i, j));
+      const { value, error } = estimateAt(i, j);
       row.append(make("td", `${value} ${error}`.trim(), "number"));
     });
     row.firstChild.scope = "row";
