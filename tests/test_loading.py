@@ -182,13 +182,6 @@ class TestTransformers:
             load_tokenizer(MINILM).save_pretrained(tmp_path)
         assert load_tokenizer(tmp_path)("a word")["input_ids"] == [101, 1037, 2773, 102]
 
-    def test_weights_that_are_cut_off(self, tmp_path):
-        tiny_bert().save_pretrained(tmp_path / "cut")
-        weights = tmp_path / "cut" / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:-100])
-        with pytest.raises(ConfigError, match=r"path: cannot load '.*cut': .+"):
-            load_model(tmp_path / "cut")
-
 
 class TestImageProcessors:
     @pytest.fixture
@@ -310,18 +303,13 @@ class TestPython:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (b"no tensors", "weights: cannot read"),
             ({"epoch": 3}, "weights: expected a state dict of names and tensors"),
             ([1], "got list"),
         ],
     )
     def test_files_that_hold_something_else(self, tmp_path, content, words):
         path = tmp_path / "w.pt"
-        if isinstance(content, bytes):
-            path = tmp_path / "w.safetensors"
-            path.write_bytes(content)
-        else:
-            torch.save(content, path)
+        torch.save(content, path)
         with pytest.raises(ConfigError) as error:
             load_model(kind_python(weights=str(path)))
         assert words in str(error.value)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hooksim.callbacks.whole_file import write_whole
 from hooksim.errors import HooksimError
 
 __all__ = ["History"]
@@ -85,16 +86,7 @@ class History:
 
     def _replace(self, lines: list[dict[str, Any]]) -> None:
         """Put other lines in the place of all, in one step."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(map(_text, lines))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(self.path, "".join(map(_text, lines)))
         self.lines = lines
 
 

@@ -13,7 +13,7 @@ from transformers import (
 from transformers.utils import logging
 
 from hooksim.callbacks.figures import show_heatmaps
-from hooksim.callbacks.watch import Every, Measured, Watch
+from hooksim.callbacks.watch import Every, Measured, Watch, logged, only_one
 from hooksim.errors import ConfigError
 from hooksim.probe import Probe
 
@@ -29,8 +29,8 @@ class SimilarityCallback(TrainerCallback):
     It changes nothing of the training. Everything goes into `<output_dir>/hooksim/`: a result for
     each step in `step-N/` (with several references `step-N/NAME/`), a line for each in
     `history.jsonl` (`step`, `epoch`, `scalars`, `seconds`), and the references, so that a run that
-    goes on from a checkpoint compares with what it began with; what an earlier run left there goes.
-    One process writes.
+    goes on from a checkpoint compares with what it began with (`run.json` says what that was); what
+    an earlier run left there goes. One process writes.
 
     With `attach`, the scalars go to the Trainer's log too, as `hooksim_NAME_cka_diagonal_mean` and
     so on, and from there to whatever `report_to` names. At the end of training there are two more:
@@ -54,7 +54,8 @@ class SimilarityCallback(TrainerCallback):
 
     Raises:
         ConfigError: `every` is something else; or, as the training begins and before anything is
-            written, the Trainer is never going to evaluate or save, or has another such callback.
+            written, the Trainer is never going to evaluate or save, it has another such callback,
+            or a run that goes on was begun with other references, measures, rows, layers or blocks.
 
     Example:
         >>> import torch
@@ -83,7 +84,7 @@ class SimilarityCallback(TrainerCallback):
             ConfigError: The Trainer has another such callback.
         """
         if any(_is_another(each, self) for each in trainer.callback_handler.callbacks):
-            raise ConfigError(_only_one(trainer.args))
+            raise ConfigError(only_one(_folder(trainer.args)))
         if self not in trainer.callback_handler.callbacks:
             trainer.add_callback(self)
         self._trainer = trainer
@@ -99,7 +100,7 @@ class SimilarityCallback(TrainerCallback):
         """Refuse what cannot work, before anything is written."""
         # The callbacks of one Trainer are given the same state, and another one in each training.
         if any(each._state is state for each in _about_to_begin if each is not self):
-            raise ConfigError(_only_one(args))
+            raise ConfigError(only_one(_folder(args)))
         self._check_events(args)
         self._state, self._waiting = state, True
         _about_to_begin.add(self)
@@ -222,6 +223,8 @@ class SimilarityCallback(TrainerCallback):
         writes = state.is_world_process_zero
         for told in self._watch.begin(args.output_dir or ".", state.global_step, writes=writes):
             _log.warning(told)
+        if writes and self._trainer is not None:
+            _complete(state.log_history, self._watch.lines)
         if self._watch.overdue:
             self._measure(state, model)
 
@@ -257,12 +260,21 @@ def _is_another(callback: Any, this: SimilarityCallback) -> bool:
     return isinstance(callback, SimilarityCallback) and callback is not this
 
 
-def _only_one(args: TrainingArguments) -> str:
-    return (
-        f"SimilarityCallback: another one of this Trainer writes to '{_folder(args)}', and each "
-        "would remove the results of the other. Give one probe several references: "
-        "Probe(loader, reference={'initial': model, 'last': 'previous'})."
-    )
+def _complete(log: list[dict[str, Any]], lines: list[dict[str, Any]]) -> None:
+    """Put into the log of a checkpoint what was measured after that was written.
+
+    Args:
+        log: Of the Trainer, in the order of its steps; changed.
+        lines: Of the history.
+    """
+    for line in lines:
+        step, scalars = line["step"], logged(line["scalars"])
+        if not scalars or any(
+            each["step"] == step and scalars.keys() <= each.keys() for each in log
+        ):
+            continue
+        place = next((at for at, each in enumerate(log) if each["step"] > step), len(log))
+        log.insert(place, {**scalars, "epoch": line["epoch"], "step": step})
 
 
 def _folder(args: TrainingArguments) -> str:

@@ -1,14 +1,19 @@
 """A callback for Lightning's Trainer: measures a model while it is trained."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch.utils._pytree import tree_leaves
 
 from hooksim.callbacks.figures import show_heatmaps
-from hooksim.callbacks.watch import Every, Measured, Watch
-from hooksim.errors import ConfigError
+from hooksim.callbacks.watch import Every, Measured, Watch, only_one
+from hooksim.errors import ConfigError, Note
 from hooksim.probe import Probe
 
 __all__ = ["SimilarityCallback"]
@@ -20,8 +25,9 @@ class SimilarityCallback(Callback):
     It changes nothing of the training. Everything goes into `<output_dir>/hooksim/`: a result for
     each step in `step-N/` (with several references `step-N/NAME/`), a line for each in
     `history.jsonl` (`step`, `epoch`, `scalars`, `seconds`), and the references, so that a run that
-    goes on from a checkpoint compares with what it began with; what an earlier run left there goes.
-    One process writes. The sanity check before training is passed over.
+    goes on from a checkpoint compares with what it began with (`run.json` says what that was); what
+    an earlier run left there goes. One process writes. The sanity check before training is passed
+    over.
 
     The scalars go to all loggers of the Trainer, as `hooksim_NAME_cka_diagonal_mean` and so on, and
     to its `callback_metrics`. At the end of training there are two more for the loggers:
@@ -32,7 +38,9 @@ class SimilarityCallback(Callback):
     `probe.trajectory()` does while it lasts; `hooksim report <output_dir>/hooksim` makes its page.
 
     The measured model is the LightningModule, so its layers have their names there: give the same
-    module as the reference.
+    module as the reference. Where the Trainer's precision converts what goes into a step, as
+    "bf16-true" does, it converts the samples of the probe too, and each result has a note of it;
+    the reference stays as it was recorded.
 
     Args:
         probe: What measures.
@@ -43,7 +51,9 @@ class SimilarityCallback(Callback):
             `default_root_dir`.
 
     Raises:
-        ConfigError: `every` is something else.
+        ConfigError: `every` is something else; or, as a Trainer begins and before anything is
+            written, it has another such callback, validates nothing where it should, or a run that
+            goes on was begun with other references, measures, rows, layers or blocks.
 
     Example:
         >>> import torch
@@ -65,6 +75,21 @@ class SimilarityCallback(Callback):
         self._output_dir = output_dir
         self._lines: list[dict[str, Any]] = []
         self._awaited: int | None = None
+        # A Trainer that is given two of one key fails without saying what to do about it.
+        self._key = f"{super().state_key}-{id(self)}"
+        self._converted: list[Note] = []
+
+    @property
+    def state_key(self) -> str:
+        """Name of the state in a checkpoint, once `setup` found that the Trainer has no other."""
+        return self._key
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a second one."""
+        for each in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(each, SimilarityCallback) and each is not self:
+                raise ConfigError(only_one(each._folder(trainer)))
+        self._key = super().state_key
 
     def state_dict(self) -> dict[str, Any]:
         """Give the history so far to a checkpoint, and the step whose validation is to come.
@@ -90,9 +115,8 @@ class SimilarityCallback(Callback):
                 "SimilarityCallback: every='eval' measures nothing, since this run validates "
                 "nothing. Give fit a loader for validation, or `every` a number of steps."
             )
-        folder = trainer.default_root_dir if self._output_dir is None else self._output_dir
         told = self._watch.begin(
-            os.fspath(folder),
+            self._folder(trainer).parent,
             trainer.global_step,
             writes=trainer.is_global_zero,
             lines=self._lines,
@@ -142,10 +166,20 @@ class SimilarityCallback(Callback):
         if self._watch.idle:
             rank_zero_warn(self._watch.idle)
 
+    def _folder(self, trainer: Trainer) -> Path:
+        """Where everything goes."""
+        given = trainer.default_root_dir if self._output_dir is None else self._output_dir
+        return Path(given) / "hooksim"
+
     def _measure(self, trainer: Trainer, module: LightningModule, *, in_log: bool = False) -> None:
         with self._watch.timed():
             epoch = float(trainer.current_epoch)
-            measured = self._watch.measure(module, trainer.global_step, epoch)
+            with _converted_as_in_training(trainer, module) as notes:
+                measured = self._watch.measure(module, trainer.global_step, epoch, notes)
+            for note in notes:
+                if note not in self._converted:
+                    self._converted.append(note)
+                    rank_zero_info(f"SimilarityCallback: {note.text}")
             if measured is not None:
                 self._tell(trainer, module, measured, in_log=in_log)
 
@@ -167,6 +201,44 @@ class SimilarityCallback(Callback):
                 for each in trainer.loggers
             ]
             show_heatmaps(sinks, measured.results, measured.step)
+
+
+@contextmanager
+def _converted_as_in_training(trainer: Trainer, module: LightningModule) -> Iterator[list[Note]]:
+    """Convert what goes into the module as the Trainer's precision does with a training batch.
+
+    Yields:
+        What to say of it, filled by the first forward.
+    """
+    convert = trainer.precision_plugin.convert_input
+    notes: list[Note] = []
+
+    def given(_module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        converted = convert((inputs, named))
+        before, after = _precisions((inputs, named)), _precisions(converted)
+        if before != after and not notes:
+            text = (
+                f"the samples of the probe are converted from {before} to {after}, as "
+                f"precision={trainer.precision!r} converts those of the training; references are "
+                "as they were recorded."
+            )
+            notes.append(Note("converted_inputs", text))
+        return converted
+
+    handle = module.register_forward_pre_hook(given, with_kwargs=True)
+    try:
+        yield notes
+    finally:
+        handle.remove()
+
+
+def _precisions(inputs: Any) -> str:
+    found = {
+        str(each.dtype).removeprefix("torch.")
+        for each in tree_leaves(inputs)
+        if isinstance(each, torch.Tensor) and each.is_floating_point()
+    }
+    return ", ".join(sorted(found))
 
 
 def _validates_after(trainer: Trainer, batch_idx: int) -> bool:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from hooksim.callbacks.history import History
+from hooksim.callbacks.run_terms import RunTerms
 from hooksim.callbacks.saved_run import results_in, steps_in
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.probe import Probe
 from hooksim.probe.course import Course, Measurement
-from hooksim.probe.references import titled
+from hooksim.probe.references import holds_only_recordings, titled
 from hooksim.results import Comparison, check_target
 from hooksim.results.page import is_page
 
@@ -22,9 +23,10 @@ _CHECKPOINTS = 2  # that a run may go on from: the last may not be whole, then i
 class RunFolder:
     """What a run leaves behind, and takes up again where it was interrupted.
 
-    `history.jsonl`, `step-N/` with the result of that step (or `step-N/NAME/` for each of several
-    references), `reference-NAME/` with the recording of a reference, and in
-    `reference-NAME/step-N/` that of a measurement which the next one is compared with.
+    `run.json` with what it was begun with, `history.jsonl`, `step-N/` with the result of that step
+    (or `step-N/NAME/` for each of several references), `reference-NAME/` with the recording of a
+    reference, and in `reference-NAME/step-N/` that of a measurement which the next one is compared
+    with.
 
     State: the history, what is in the folder, and the steps of the last checkpoints.
 
@@ -36,6 +38,7 @@ class RunFolder:
     def __init__(self, path: Path, probe: Probe) -> None:
         self.path = path
         self.history = History(path)
+        self._terms = RunTerms(path)
         self._probe = probe
         self._checkpoints: list[int] = []
 
@@ -55,12 +58,9 @@ class RunFolder:
         for file in filter(is_page, self.path.glob("report*.html")):
             file.unlink()
         self._probe.rewind(0)
-        for name in self._probe.previous:
-            shutil.rmtree(self._reference(name), ignore_errors=True)
-        for name, recording in self._probe.references.items():
-            if name not in self._probe.previous:
-                recording.save(self._reference(name), overwrite=True)
-        return [told] if earlier else []
+        stayed = self._keep_references()
+        self._terms.write(self._probe)
+        return [told, *stayed] if earlier else stayed
 
     def resume(self, step: int, lines: Iterable[dict[str, Any]] = ()) -> list[str]:
         """Go back to a step, with the references that the run began with.
@@ -71,7 +71,13 @@ class RunFolder:
 
         Returns:
             What could not be taken up again, for people.
+
+        Raises:
+            ConfigError: The run was begun with other references, measures, rows, layers or blocks,
+                so that what is measured now would not continue it; nothing is changed then.
         """
+        self._terms.check(self._probe)
+        self._terms.write(self._probe)
         self.history.resume(step, lines)
         self._remove_results(after=step)
         self._probe.rewind(-1)
@@ -131,6 +137,27 @@ class RunFolder:
         """
         known = [each for each in self._checkpoints if each != step]
         self._checkpoints = [*known, step][-_CHECKPOINTS:]
+
+    def _keep_references(self) -> list[str]:
+        """Write the references of a new run in the place of an earlier one's; say what stays."""
+        fixed = [name for name in self._probe.references if name not in self._probe.previous]
+        for name in fixed:
+            place = self._reference(name)
+            if steps_in(place) and holds_only_recordings(place):  # of one that was "previous"
+                shutil.rmtree(place)
+            self._probe.references[name].save(place, overwrite=True)
+        stayed = []
+        for place in sorted(self.path.glob("reference-*/")):
+            if place.name.removeprefix("reference-") in fixed:
+                continue
+            if holds_only_recordings(place):
+                shutil.rmtree(place)
+            else:
+                stayed.append(
+                    f"'{place}' stays, since it holds more than recordings; it is no part of this "
+                    "run"
+                )
+        return stayed
 
     def _take_up(self, lines: Iterable[dict[str, Any]]) -> list[str]:
         """Give the probe what was measured before, and say what of it is gone."""

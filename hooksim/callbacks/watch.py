@@ -1,23 +1,25 @@
 """What both callbacks do: when to measure, what to keep of it, and how long that takes."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from torch import distributed
 
 from hooksim.callbacks.history import History
 from hooksim.callbacks.run_folder import RunFolder
-from hooksim.errors import ConfigError, NonFiniteError
+from hooksim.errors import ConfigError, HooksimError, NonFiniteError, Note
 from hooksim.probe import Probe
 from hooksim.results import Comparison
 
-__all__ = ["Every", "Measured", "Watch"]
+__all__ = ["Every", "Measured", "Watch", "logged", "only_one"]
 
 Every: TypeAlias = Literal["eval", "save"] | int
 """When to measure: at each evaluation, each checkpoint, or every so many steps and at the end."""
+
+_Said = TypeVar("_Said")
 
 
 class Measured(NamedTuple):
@@ -111,15 +113,26 @@ class Watch:
 
         Returns:
             What a user should read: of an interrupted run, or of results that go.
+
+        Raises:
+            ConfigError: The probe is not that of the run that goes on.
+            HooksimError: What is in the folder cannot be read. Either comes on every process.
         """
         told: list[str] = []
+        wrong: HooksimError | None = None
         lines, path = list(lines), Path(output_dir).expanduser() / "hooksim"
         self._started, self._spent, self._count = time.perf_counter(), 0.0, 0
         self._running, self._last = True, step or -1
         with self.timed():
             if writes:
-                self.folder = RunFolder(path, self.probe)
-                told = self.folder.resume(step, lines) if step else self.folder.begin()
+                try:
+                    self.folder = RunFolder(path, self.probe)
+                    told = self.folder.resume(step, lines) if step else self.folder.begin()
+                except HooksimError as error:
+                    wrong = error
+            wrong = _agreed(wrong)  # the others would wait for one that has ended
+            if wrong is not None:
+                raise wrong
             missed = self.every == "save" or (self.every == "eval" and awaited == step)
             # What is in the file up to this step is the same before and after it is rewritten.
             self.overdue = bool(step and missed) and _agreed(
@@ -145,13 +158,16 @@ class Watch:
             return last or step // self.every > max(self._last, 0) // self.every
         return event == self.every
 
-    def measure(self, model: Any, step: int, epoch: float | None) -> Measured | None:
+    def measure(
+        self, model: Any, step: int, epoch: float | None, notes: Sequence[Note] = ()
+    ) -> Measured | None:
         """Measure a model and keep what comes out.
 
         Args:
             model: The model in training.
             step: Of the training.
             epoch: Of the training, for the history.
+            notes: What the trainer has to say of the results; read once the model was measured.
 
         Returns:
             What to log; None on a process that does not write.
@@ -171,6 +187,9 @@ class Watch:
             _, scalars, _, results = self.probe.course.measurements[-1]
         except NonFiniteError as caught:
             error = str(caught)
+        for each in results.values():
+            found = [note._asdict() for note in notes]
+            each.metadata["notes"] = [*each.metadata["notes"], *found]
         self.folder.save(result, step, pictures=self.pictures)
         if not error:
             self.folder.keep_previous(step)
@@ -178,8 +197,7 @@ class Watch:
         line = {"step": step, "epoch": epoch, "scalars": scalars, "seconds": seconds}
         self.folder.history.append({**line, "error": error} if error else line)
         self._count += 1
-        logged = {f"hooksim_{name}": value for name, value in scalars.items()}
-        return Measured(step, logged, results, error)
+        return Measured(step, logged(scalars), results, error)
 
     def saved(self, step: int) -> None:
         """Take note of a checkpoint: a run may go on from it, with the measurement before it.
@@ -204,7 +222,7 @@ class Watch:
         """End the run.
 
         Returns:
-            How long measuring took, in a sentence, and how to look at what it gave.
+            How long measuring took, where the results are, and how to look at them, in a sentence.
         """
         self._running = False
         seconds, share = self.shares().values()
@@ -212,7 +230,8 @@ class Watch:
         said = f"hooksim: {many} took {seconds:.2f} s, {share:.1%} of the run's time"
         if self.folder is None or not self.lines:
             return said
-        return f"{said}; `hooksim report '{self.folder.path}'` makes the page of the run"
+        path = self.folder.path
+        return f"{said}; the results are in '{path}', and `hooksim report '{path}'` makes the page"
 
     @property
     def idle(self) -> str:
@@ -227,7 +246,39 @@ class Watch:
         )
 
 
-def _agreed(said: bool) -> bool:
+def logged(scalars: Mapping[str, float]) -> dict[str, float]:
+    """Name scalars as a trainer's log does.
+
+    Args:
+        scalars: By the names that the history has.
+
+    Returns:
+        The same with `hooksim_` in front.
+
+    Example:
+        >>> logged({"initial_cka_diagonal_mean": 0.5})
+        {'hooksim_initial_cka_diagonal_mean': 0.5}
+    """
+    return {f"hooksim_{name}": value for name, value in scalars.items()}
+
+
+def only_one(folder: str | Path) -> str:
+    """Say why a trainer has one callback.
+
+    Args:
+        folder: Where the other one of the same trainer writes to.
+
+    Returns:
+        What to raise.
+    """
+    return (
+        f"SimilarityCallback: another one of this Trainer writes to '{folder}', and each would "
+        "take the results and the history of the other away. Give one probe several references: "
+        "Probe(loader, reference={'initial': model, 'last': 'previous'})."
+    )
+
+
+def _agreed(said: _Said) -> _Said:
     """What the process that writes says, on all: where one measures, all may have to take part."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return said

@@ -87,6 +87,8 @@ def _of_transformers(
     if not found:
         inside = sorted(each.name for each in folder.iterdir() if each.is_dir())
         has = f"; its folders: {listed(inside)}" if inside else ""
+        if (folder / "config.json").is_file():
+            has = f"; it is a checkpoint itself: a run is the folder of several, {_above(path)!r}"
         key = "path" if pattern is None else "pattern"
         raise ConfigError(f"{key}: {path!r} holds no folder {wanted!r}{has}")
     return [Found(each, {**spec, "path": each}) for each in map(str, in_order(found)[::every])]
@@ -103,7 +105,9 @@ def _of_python(*, weights: str, every: Every = 1, **model: Any) -> list[Found]:
     """
     found = [each for each in _matches("weights", weights) if each.is_file()]
     if not found:
-        raise ConfigError(f"weights: no file matches {weights!r} in {str(Path.cwd())!r}")
+        raise ConfigError(
+            f"weights: no file matches {weights!r} in {str(Path.cwd())!r}{_instead(weights)}"
+        )
     spec = {"kind": "python", **model}
     return [Found(each, {**spec, "weights": each}) for each in map(str, in_order(found)[::every])]
 
@@ -117,7 +121,9 @@ def _of_recordings(*, path: str, every: Every = 1) -> list[Found]:
     """
     found = [each for each in _matches("path", path) if each.is_dir()]
     if not found:
-        raise ConfigError(f"path: no folder matches {path!r} in {str(Path.cwd())!r}")
+        raise ConfigError(
+            f"path: no folder matches {path!r} in {str(Path.cwd())!r}{_instead(path)}"
+        )
     return [
         Found(each, {"kind": "recording", "path": each})
         for each in map(str, in_order(found)[::every])
@@ -153,6 +159,30 @@ def _matches(key: str, pattern: str) -> list[Path]:
     wanted = _expanded(key, pattern)
     parts = wanted.relative_to(wanted.anchor) if wanted.anchor else wanted
     return _glob(key, Path(wanted.anchor), str(parts) if pattern else "")
+
+
+def _instead(pattern: str) -> str:
+    """What is there, for a pattern that matches nothing: the name that it misses, or all."""
+    wanted = Path(pattern).expanduser()
+    here = Path(wanted.anchor or ".")
+    for part in wanted.relative_to(wanted.anchor).parts if wanted.anchor else wanted.parts:
+        if not (here / part).exists():
+            break
+        here /= part
+    if here.is_file():
+        return f"; {str(here)!r} is a file"
+    try:
+        there = sorted(each.name for each in here.iterdir())
+    except OSError:  # it is not for us to look into
+        return ""
+    close = did_you_mean(part, there)
+    return close or f"; {str(here)!r} holds {listed(there) if there else 'nothing'}"
+
+
+def _above(path: str) -> str:
+    """The folder that a folder is in, in the words of the config where these have it."""
+    given = Path(path)
+    return str(given.parent if given.name not in ("", "..") else given.resolve().parent)
 
 
 def _expanded(key: str, path: str) -> Path:

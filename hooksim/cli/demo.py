@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
+from hooksim.loading.local import local_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +72,7 @@ def demonstrate(out: str | Path, checkpoints: Sequence[int] | None = None) -> li
     from hooksim.cli.training import CHECKPOINTS, train_digits
     from hooksim.results.page import PAGE
 
-    started, folder = time.perf_counter(), Path(out).expanduser()
+    started, folder = time.perf_counter(), local_path(str(out), "--out")
     steps = tuple(checkpoints or CHECKPOINTS)
     _claim(folder)
     accuracies = {}

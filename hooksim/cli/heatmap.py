@@ -2,17 +2,20 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
+from hooksim.loading.local import local_path
 from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
+from hooksim.storage import one_line, write_file
 
 if TYPE_CHECKING:
-    from hooksim.results import Comparison, Step
+    from hooksim.results import Comparison, Step, Trajectory
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The subcommand's parser.
     """
-    parser.add_argument("result", metavar="RESULT", help="folder of a saved result")
+    parser.add_argument(
+        "result",
+        metavar="RESULT",
+        help="folder of a saved result, or <output_dir>/hooksim of a training with a "
+        "SimilarityCallback",
+    )
     parser.add_argument(
         "--measure",
         metavar="M",
@@ -38,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which step of a trajectory; two of them, of A and of B, where all its checkpoints "
         "are compared with each other",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="of such a training, what the model was compared with, where that was several",
     )
     parser.add_argument(
         "--out",
@@ -57,12 +70,10 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         HooksimError: In one line, what is wrong.
     """
-    folder = Path(options.result).expanduser()
-    words = [folder.resolve().name, *(options.step or []), options.measure or "heatmap"]
-    name = f"{'-'.join(words)}.png".replace("/", "-")  # a step may be the path of a checkpoint
-    out = Path(options.out).expanduser() if options.out else folder.resolve().parent / name
+    folder = local_path(options.result, "RESULT")
+    out = local_path(options.out or str(_beside(folder, options)), "--out")
     _check_output(out, options.overwrite)
-    result = _chosen(folder, options.step)
+    result = _chosen(folder, options.step, options.reference)
     known = [*result.keys(), *result.directed()]
     if options.measure is not None and options.measure not in known:
         close = did_you_mean(options.measure, known)
@@ -72,18 +83,25 @@ def run(options: argparse.Namespace) -> None:
     if options.measure is None:
         _say_what_is_left_out(result)
     figure, _ = result.plot(options.measure, show_stderr=options.stderr)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150)
+    with one_line(out, "the picture cannot be written"), write_file(out) as temporary:
+        figure.savefig(temporary, dpi=150)
     sys.stdout.write(f"{out}\n")
 
 
-def _chosen(folder: Path, steps: list[str] | None) -> "Comparison":
+def _beside(folder: Path, options: argparse.Namespace) -> Path:
+    """Name a picture beside the result, by a path as relative as the result's."""
+    named = [options.reference] if options.reference else []
+    words = [folder.resolve().name, *named, *(options.step or []), options.measure or "heatmap"]
+    name = f"{'-'.join(words)}.png".replace("/", "-")  # a step may be the path of a checkpoint
+    return Path(os.path.normpath(folder / ".." / name))
+
+
+def _chosen(folder: Path, steps: list[str] | None, reference: str | None) -> "Comparison":
     """Load a comparison, or take one out of a trajectory."""
     from hooksim.results import Trajectory
     from hooksim.results.drift import in_short
-    from hooksim.results.saved import load_saved
 
-    result = load_saved(folder)
+    result = _loaded(folder, reference)
     if not isinstance(result, Trajectory):
         if steps is not None:
             raise ConfigError(f"--step: {str(folder)!r} holds one comparison, which has no steps")
@@ -101,6 +119,22 @@ def _chosen(folder: Path, steps: list[str] | None) -> "Comparison":
         return result.at(*(known.get(word, _as_step(word)) for word in steps or ()))
     except ConfigError as error:
         raise ConfigError(str(error).replace("at: ", "--step: ", 1)) from error
+
+
+def _loaded(folder: Path, reference: str | None) -> "Comparison | Trajectory":
+    """Load a saved result, or what a callback has left of a training."""
+    from hooksim.callbacks.saved_run import is_run, load_run
+    from hooksim.results.saved import load_saved
+
+    if is_run(folder) or is_run(folder / "hooksim"):  # which is told where the run is
+        try:
+            return load_run(folder, reference)
+        except ConfigError as error:
+            told = str(error)
+            raise ConfigError(f"--{told}" if told.startswith("reference: ") else told) from error
+    if reference is not None:
+        raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
+    return load_saved(folder)
 
 
 def _as_step(word: str) -> "Step":

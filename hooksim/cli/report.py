@@ -3,12 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
 from hooksim.errors import ConfigError
+from hooksim.loading.local import local_path
 from hooksim.loading.wording import listed
+from hooksim.storage import write_file
 
 if TYPE_CHECKING:
     from hooksim.results import Comparison, Trajectory
@@ -51,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         HooksimError: In one line, what is wrong.
     """
-    folder = Path(options.result).expanduser()
+    folder = local_path(options.result, "RESULT")
     pages = _pages(folder, options.reference)
     if options.out is not None:
-        out = Path(options.out).expanduser()
+        out = local_path(options.out, "--out")
         _check_output(out, options.overwrite)
         if len(pages) > 1:
             raise ConfigError(
@@ -89,10 +90,9 @@ def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Traj
 
 
 def _write(result: "Comparison | Trajectory", page: Path, overwrite: bool) -> None:
-    page.parent.mkdir(parents=True, exist_ok=True)
     if overwrite and page.is_file():
-        with TemporaryDirectory(dir=page.parent, prefix=".hooksim-") as temporary:
-            result.report(Path(temporary) / page.name).replace(page)
+        with write_file(page) as temporary:
+            result.report(temporary)
     else:
         result.report(page)
 

@@ -12,7 +12,7 @@ from hooksim.cli.data import build_data
 from hooksim.cli.naming import short_names
 from hooksim.cli.recorded import check_side, is_recorded, load_side
 from hooksim.cli.trajectory_config import TrajectoryConfig
-from hooksim.errors import Note
+from hooksim.errors import ConfigError, Note
 from hooksim.loading import import_factory
 from hooksim.sides import Side
 
@@ -95,7 +95,7 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
             options["forward"] = import_factory(options["forward"])
     if isinstance(keys.reference, Mapping):
         with config.at("reference"):
-            check_side(keys.reference)
+            _check_reference(keys.reference, written=config.document["reference"])
     with config.at("checkpoints"):
         if "factory" in keys.checkpoints:
             import_factory(keys.checkpoints["factory"])
@@ -109,6 +109,16 @@ def load_run_inputs(config: ConfigFile[TrajectoryConfig]) -> RunInputs:
     # The longest tells it apart from each of them: seed-1/checkpoint-300 from checkpoint-300.
     name = max((short_names(keys.reference, each.spec)[0] for each in found), key=len)
     return replace(inputs, reference=side, reference_spec=keys.reference, reference_name=name)
+
+
+def _check_reference(spec: Mapping[str, Any], *, written: Any) -> None:
+    """Refuse a reference that is not there; what is written as a word may be meant as one."""
+    try:
+        check_side(spec)
+    except ConfigError as error:
+        if not isinstance(written, str):
+            raise
+        raise ConfigError(f"{error}; other choices are first, last and all") from error
 
 
 def _resolved(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hooksim.cli.run_inputs import RunInputs
 from hooksim.cli.survey import Side, survey
 from hooksim.results import Step
 from hooksim.sides import Side as Source
-from hooksim.trajectory import Skipped, load_each
+from hooksim.trajectory import Skipped, load_each, refuse_failed
 
 __all__ = ["RunSurvey", "survey_run"]
 
@@ -43,27 +43,28 @@ def survey_run(inputs: RunInputs, *, skip_failed: bool) -> RunSurvey:
         What was found.
 
     Raises:
-        HooksimError: A checkpoint cannot be loaded, a recorded one holds another number of
-            samples, or a selector or the batch does not fit.
+        HooksimError: Checkpoints cannot be loaded, all of which are named; a recorded one holds
+            another number of samples, or a selector or the batch does not fit.
     """
     names, limit = [each.name for each in inputs.found], inputs.options.get("max_samples")
     steps: list[Step] = []
-    reasons: list[str | None] = []
+    failed: dict[str, Skipped] = {}
     found: list[tuple[Inputs, list[Side]]] = []
-    loaded = load_each(inputs.load, names, skip_failed=skip_failed)
-    for name, each in zip(names, loaded, strict=True):
+    for name, each in zip(names, load_each(inputs.load, names), strict=True):
         steps.append(each.step)
-        reasons.append(each.reason if isinstance(each, Skipped) else None)
         if isinstance(each, Skipped):
+            failed[name] = each
             continue
         if not found:
             found.append(_first_read(inputs, each.side))
         samples = sample_count(found[0][0].batches(), limit)
         check_length(f"checkpoints: {name!r}", each.side, samples, limit)
         del each  # or it would stay while the next one is loaded
+    refuse_failed([*failed.values()], len(names) - len(failed), skip_failed=skip_failed)
     [(both, sides)] = found
     own = sides[0].row_bytes if len(sides) == 2 else 0
-    row_bytes = reasons.count(None) * sides[-1].row_bytes + own
+    row_bytes = (len(names) - len(failed)) * sides[-1].row_bytes + own
+    reasons = [failed[name].reason if name in failed else None for name in names]
     return RunSurvey(steps, reasons, sides, both, row_bytes)
 
 

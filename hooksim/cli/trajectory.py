@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hooksim.cli.output import add_notes, add_run_arguments, as_numbers, output_folder
+from hooksim.errors import ConfigError
 
 if TYPE_CHECKING:
     from hooksim.cli.config import ConfigFile
@@ -42,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
     from hooksim.cli.trajectory_config import read_trajectory_config
     from hooksim.results.page import PAGE
 
+    _refuse_folder(options.config)
     config = read_trajectory_config(options.config, options.set)
     out = None if options.dry_run else output_folder(config, options)
     with config.importable():
@@ -54,6 +56,23 @@ def run(options: argparse.Namespace) -> None:
     _log.info("%s", "\n".join(repr(result).splitlines()[: 1 + len(result)]))  # warnings were logged
     _log.info("page: %s", out / PAGE)
     sys.stdout.write(_as_json(result, out) if options.json else f"{out}\n")
+
+
+def _refuse_folder(config: str) -> None:
+    """Say what there is for a folder that stands in the place of a file."""
+    from hooksim.callbacks.saved_run import is_run
+
+    folder = Path(config).expanduser()
+    if not folder.is_dir():
+        return
+    ways = []
+    if any(folder.glob("checkpoint-*/")):
+        ways.append(f"a file with the line `checkpoints: {config}` compares what is in it")
+    shown = [each for each in (folder, folder / "hooksim") if is_run(each)]
+    if (folder / "metadata.json").is_file():
+        shown.append(folder)
+    ways += [f"`hooksim report {each}` makes the page of what was measured" for each in shown[:1]]
+    raise ConfigError("; ".join([f"{config}: expected a YAML file, got a folder", *ways]))
 
 
 def _compare(config: "ConfigFile[TrajectoryConfig]", inputs: "RunInputs") -> "Trajectory":

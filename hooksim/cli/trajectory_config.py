@@ -1,6 +1,6 @@
 """The configuration of a trajectory: checkpoints and a reference in the place of two models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from hooksim.spelling import did_you_mean
 __all__ = ["TrajectoryConfig", "read_trajectory_config"]
 
 _WORDS = ("first", "last", "all")
+_CHOICES = "expected first, last, all or a side"
 
 
 def _kind_of_reference(value: Any) -> str:
@@ -24,12 +25,16 @@ def _kind_of_reference(value: Any) -> str:
 
 
 def _no_typo(value: Any) -> Any:
-    """Refuse a bare word that is a word for a reference but for a letter, and no folder."""
-    is_word = isinstance(value, str) and value not in _WORDS and Path(value).name == value
-    if is_word and not Path(value).exists():
-        close = did_you_mean(value, _WORDS)
-        if close:
-            raise ConfigError(f"expected first, last, all or a side, got {value!r}{close}")
+    """Refuse a bare word that is a word for a reference but for a letter, and what is no side."""
+    if isinstance(value, Mapping) or value in _WORDS:
+        return value
+    if not isinstance(value, str):
+        step = isinstance(value, int) and not isinstance(value, bool)
+        folder = f"; for a checkpoint give its folder, such as runs/x/checkpoint-{value}"
+        raise ConfigError(f"{_CHOICES}, got {value!r}{folder if step else ''}")
+    close = did_you_mean(value, _WORDS) if Path(value).name == value else ""
+    if close and not Path(value).exists():
+        raise ConfigError(f"{_CHOICES}, got {value!r}{close}")
     return value
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
-from safetensors import SafetensorError
-
-from hooksim.errors import ConfigError, MissingWeightsError
-from hooksim.loading.weights import LoadedModel, WeightReport
+from hooksim.errors import ConfigError, HooksimError, MissingWeightsError
+from hooksim.loading.local import local_path
+from hooksim.loading.weights import LoadedModel, WeightReport, damage
 from hooksim.loading.wording import first_line, listed
 from hooksim.spelling import did_you_mean
 
@@ -25,17 +25,11 @@ __all__ = [
 Dtype = Literal["auto", "float64", "float32", "float16", "bfloat16"]
 
 _WEIGHTS = ("*.safetensors", "*.bin")
+_ARGUMENTS = "training_args.bin"  # which the Trainer puts beside them
 
-LOADING_FAILS_WITH = (
-    OSError,
-    ValueError,
-    ImportError,
-    KeyError,
-    AttributeError,
-    RuntimeError,
-    SafetensorError,
-)
-"""What `from_pretrained` raises where nothing is to be loaded, or a file is cut off."""
+LOADING_FAILS_WITH = (Exception,)
+"""What `from_pretrained` raises where a file is cut off, or a config holds nonsense: the errors of
+a dozen libraries, down to `TypeError` and `IndexError`."""
 
 
 def load_transformers_model(
@@ -67,8 +61,8 @@ def load_transformers_model(
 
     Raises:
         ConfigError: Nothing at `path`, or it cannot be loaded.
-        MissingWeightsError: The checkpoint has no weights, lacks some, or has them in another
-            shape.
+        MissingWeightsError: The checkpoint has no weights, damaged ones, lacks some, or has them in
+            another shape.
     """
     where, place = checkpoint(path, subfolder, revision)
     place["trust_remote_code"] = trust_remote_code
@@ -141,7 +135,7 @@ def checkpoint(
     Raises:
         ConfigError: Nothing at `path`, or it does not hold what is wanted.
     """
-    root = Path(path).expanduser()
+    root = local_path(path)
     if root.is_dir():
         folder = root / (subfolder or "")
         if not folder.is_dir():
@@ -197,9 +191,12 @@ def _model_class(where: str, place: dict[str, Any], auto_class: str | None) -> A
         config = transformers.AutoConfig.from_pretrained(**place)
     except LOADING_FAILS_WITH as error:
         reason = first_line(error)
+        if "trust_remote_code" in str(error) and not place.get("trust_remote_code"):
+            reason = "it comes with code of its own, which runs only with trust_remote_code: true"
         raise ConfigError(f"path: cannot read the config of {where!r}: {reason}") from error
     names = getattr(config, "architectures", None) or []
-    found = [getattr(transformers, name) for name in names if hasattr(transformers, name)]
+    known = [name for name in names if isinstance(name, str) and hasattr(transformers, name)]
+    found = [getattr(transformers, name) for name in known]
     return found[0] if found else transformers.AutoModel
 
 
@@ -214,13 +211,35 @@ def _from_pretrained(
             ignore_mismatched_sizes=True,  # so that they are listed; the report refuses them
         )
     except LOADING_FAILS_WITH as error:
-        folder = Path(where)
-        if folder.is_dir() and not any(any(folder.glob(name)) for name in _WEIGHTS):
-            raise MissingWeightsError(
-                f"{where!r} holds no weights: none of its files is named {' or '.join(_WEIGHTS)}."
-            ) from error
-        raise ConfigError(f"path: cannot load {where!r}: {first_line(error)}") from error
+        raise _failure(where, error) from error
     return model, info
+
+
+def _failure(where: str, error: Exception) -> HooksimError:
+    """What to raise where a model whose config is there cannot be loaded."""
+    folder = Path(where)
+    if not folder.is_dir():
+        return ConfigError(f"path: cannot load {where!r}: {first_line(error)}")
+    files = sorted(file for name in _WEIGHTS for file in folder.glob(name))
+    files = [file for file in files if file.name != _ARGUMENTS]
+    if not files:
+        return MissingWeightsError(
+            f"{where!r} holds no weights: none of its files is named {' or '.join(_WEIGHTS)}."
+        )
+    broken = {file.name: damage(file) for file in files}
+    for name, reason in broken.items():
+        if reason:
+            return MissingWeightsError(
+                f"path: cannot load {where!r}: {name!r} is damaged ({reason})"
+            )
+    if isinstance(error, UnpicklingError):
+        return ConfigError(
+            f"path: {where!r} holds more than tensors in its weights and could run code; it is "
+            "refused. Save them as .safetensors"
+        )
+    absent = isinstance(error, FileNotFoundError)  # one of several files of weights
+    kind = MissingWeightsError if absent else ConfigError
+    return kind(f"path: cannot load {where!r}: {first_line(error)}")
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import is_zipfile
 
 from hooksim.errors import ConfigError, MissingWeightsError, Note
+from hooksim.loading.local import local_path
 from hooksim.loading.wording import count, first_line, listed, shown
+from hooksim.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["LoadedModel", "WeightReport", "fill", "read_state"]
+__all__ = ["LoadedModel", "WeightReport", "damage", "fill", "read_state"]
 
 
 class LoadedModel(NamedTuple):
@@ -29,22 +31,25 @@ class LoadedModel(NamedTuple):
     notes: tuple[Note, ...]
 
 
-def fill(model: "nn.Module", weights: str, allow_missing: Sequence[str]) -> tuple[Note, ...]:
+def fill(
+    model: "nn.Module", weights: str, allow_missing: Sequence[str], entry: str | None = None
+) -> tuple[Note, ...]:
     """Copy a file's state dict into a model once its keys and shapes are judged.
 
     Args:
         model: Changed in place; parameters on the meta device take the file's tensors.
         weights: The file.
         allow_missing: Names or patterns of weights that may be missing.
+        entry: Of a file that holds more, which of its entries is the state dict.
 
     Returns:
         The notes of the judgement.
 
     Raises:
-        ConfigError: The file cannot be read.
-        MissingWeightsError: Weights are missing or have another shape.
+        ConfigError: The file is not there, or holds something else.
+        MissingWeightsError: The file is damaged; weights are missing or have another shape.
     """
-    state = read_state(weights)
+    state = read_state(weights, entry)
     expected = model.state_dict(keep_vars=True)
     # Tied weights are one tensor under several names; a file holds it under at least one.
     filled = {id(expected[name]) for name in state.keys() & expected.keys()}
@@ -65,46 +70,107 @@ def fill(model: "nn.Module", weights: str, allow_missing: Sequence[str]) -> tupl
     return notes
 
 
-def read_state(weights: str) -> "dict[str, Tensor]":
+def read_state(weights: str, entry: str | None = None) -> "dict[str, Tensor]":
     """Read names and tensors from a file, never running code from it.
 
     Args:
         weights: A `.safetensors` file, or one that `torch.save` wrote; the latter is mapped into
             memory, not read at once.
+        entry: Of a file that holds more, such as `{"model": ..., "optimizer": ...}`, which of its
+            entries is the state dict; None where the file is one. Nothing is guessed.
 
     Returns:
         The state dict, on the CPU.
 
     Raises:
-        ConfigError: No such file, not readable, or it holds more than a state dict.
+        ConfigError: No such file or entry, or it holds more than a state dict.
+        MissingWeightsError: The file is damaged.
     """
+    found = _read(weights)
+    if entry is not None:
+        found = _entry(found, entry, weights)
+    if _is_state(found):
+        return dict(found)
+    held, hint = type(found).__name__, ""
+    if isinstance(found, Mapping):
+        held = listed(found)
+        inside = [str(key) for key, value in found.items() if _is_state(value) and value]
+        chosen = f"{inside[0]!r} is one" if len(inside) == 1 else f"{listed(inside)} are such"
+        hint = f"; {chosen}: choose with entry: {inside[0]}" if inside and entry is None else ""
+    where = "" if entry is None else f"entry {entry!r} of "
+    raise ConfigError(
+        f"weights: expected a state dict of names and tensors in {where}{weights!r}, got "
+        f"{held}{hint}"
+    )
+
+
+def _read(weights: str) -> Any:
+    """Whatever a file holds."""
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(weights).expanduser()
+    path = local_path(weights, "weights")
     if not path.is_file():
-        raise ConfigError(f"weights: no file {weights!r} in {str(Path.cwd())!r}")
-    mapped = is_zipfile(path)  # torch.save before version 1.6 wrote files that cannot be mapped
+        there = path.parent.iterdir() if path.parent.is_dir() else ()
+        close = did_you_mean(path.name, sorted(each.name for each in there if each.is_file()))
+        raise ConfigError(f"weights: no file {weights!r}{close or f' in {str(Path.cwd())!r}'}")
     try:
+        mapped = is_zipfile(path)  # torch.save before version 1.6 wrote files that cannot be mapped
         if path.suffix == ".safetensors":
             return load_file(path)
         with warnings.catch_warnings():  # "Detected pickle protocol ..."
             warnings.simplefilter("ignore", UserWarning)
-            state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except UnpicklingError as error:
         raise ConfigError(
             f"weights: {weights!r} holds more than tensors and could run code; it is refused. "
             "Save model.state_dict() with torch.save, or write a .safetensors file"
         ) from error
-    except (SafetensorError, RuntimeError, OSError, EOFError) as error:
-        raise ConfigError(f"weights: cannot read {weights!r}: {first_line(error)}") from error
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(t) for t in state.values()):
-        held = listed(state) if isinstance(state, Mapping) else type(state).__name__
+    except Exception as error:  # damage shows as errors of pickle, struct, zipfile, torch, ...
+        raise MissingWeightsError(
+            f"weights: cannot read {weights!r}: {first_line(error)}"
+        ) from error
+
+
+def _is_state(held: Any) -> bool:
+    from torch import is_tensor
+
+    return isinstance(held, Mapping) and all(is_tensor(each) for each in held.values())
+
+
+def _entry(held: Any, entry: str, weights: str) -> Any:
+    if not isinstance(held, Mapping) or entry not in held:
+        there = listed(held) if isinstance(held, Mapping) else type(held).__name__
+        close = did_you_mean(entry, map(str, held)) if isinstance(held, Mapping) else ""
         raise ConfigError(
-            f"weights: expected a state dict of names and tensors in {weights!r}, got {held}"
+            f"entry: {weights!r} has no entry {entry!r}{close or f'; it has {there}'}"
         )
-    return dict(state)
+    return held[entry]
+
+
+def damage(file: Path) -> str:
+    """Say why a file of weights cannot be opened, at the cost of its head.
+
+    Args:
+        file: A `.safetensors` file, or one that `torch.save` wrote.
+
+    Returns:
+        The reason; empty where it can.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt"):
+                return ""
+        _read(str(file))
+    except MissingWeightsError as error:
+        return first_line(error.__cause__ or error)
+    except (SafetensorError, OSError) as error:
+        return first_line(error)
+    except ConfigError:  # it can be read, and is no file of weights
+        return ""
+    return ""
 
 
 class WeightReport(NamedTuple):

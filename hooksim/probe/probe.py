@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,13 @@ from torch import nn
 
 from hooksim.capture.layers import layers_for_other, unwrap
 from hooksim.capture.placement import can_stop_early
+from hooksim.capture.selectors import as_list
 from hooksim.comparison import Options
 from hooksim.errors import ConfigError, Note
 from hooksim.probe.comparing import compare_with_references
 from hooksim.probe.course import Course, Measurement
 from hooksim.probe.references import Reference, name_references, record_reference
-from hooksim.probe.samples import check_loader
+from hooksim.probe.samples import check_loader, saying_what_differs
 from hooksim.probe.scalars import check_names, summary_scalars
 from hooksim.probe.undisturbed import in_full_precision, keeping_buffers, undisturbed
 from hooksim.recording import Recording, record
@@ -55,7 +56,9 @@ class Probe:
             none; or a mapping of names to these. A measure that fails, as where activations are
             not finite, leaves the measurement before as it was.
         compare_options: As for `hooksim.compare`; `layers_a` and the first of two `rows` are those
-            of the references, `layers_b` and the second those of the model. `progress` and
+            of the references, `layers_b` and the second those of the model; `on_nonfinite` is
+            `"error"`. A model whose training is in another precision than the loader's needs a
+            `forward` that casts the batch to the model's. `progress` and
             `stop_early` are False unless they are asked for: a forward that does not come to its
             end may leave the model that is trained in another state.
 
@@ -138,6 +141,26 @@ class Probe:
     def references(self) -> dict[str, Recording]:
         """The recordings that are compared with, by name; the previous one once there is one."""
         return {name: each for name, each in self._references.items() if each is not None}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides whether results of two probes go together, as plain data.
+
+        References by name (a fixed one, or `"previous"`), measures, rows, layers, blocks, pairs and
+        `max_samples`.
+        """
+        options = self._options
+        kinds = {
+            name: "previous" if name in self._previous else "fixed" for name in self._references
+        }
+        layers = {"layers_a": options.layers_a, "layers_b": options.layers_b}
+        return {
+            "references": kinds,
+            "measures": [measure.options() for measure in options.chosen],
+            "rows": [asdict(rows) for rows in options.rows_of],
+            **{key: None if each is None else as_list(each) for key, each in layers.items()},
+            **{key: getattr(options, key) for key in ("block_size", "pairs", "max_samples")},
+        }
 
     def restore(self, name: str, recording: Recording | str | os.PathLike[str]) -> None:
         """Put a recording in the place of a reference, where a run goes on that was interrupted.
@@ -242,7 +265,11 @@ class Probe:
         layers = options.layers_a if half == "a" else options.layers_b
         if layers is None and options.layers_a is not None:
             layers = layers_for_other(options.layers_a, model)
-        with in_full_precision(model), keeping_buffers(model):
+        with (
+            in_full_precision(model),
+            keeping_buffers(model),
+            saying_what_differs(model, self._loader, own_call=options.forward is not None),
+        ):
             return record(
                 model,
                 self._loader,
@@ -252,7 +279,6 @@ class Probe:
                 max_samples=options.max_samples,
                 device=options.device,
                 stop_early=options.stop_early,
-                on_nonfinite=options.on_nonfinite,
                 progress=options.progress,
             )
 
@@ -273,7 +299,14 @@ def _options(given: dict[str, Any]) -> Options:
             raise ConfigError(
                 f"Probe: no option {name!r}. {close}The options are those of hooksim.compare."
             )
-    return Options(**{"progress": False, "stop_early": False, **given})
+    options = Options(**{"progress": False, "stop_early": False, **given})
+    if options.on_nonfinite != "error":
+        raise ConfigError(
+            f"Probe: on_nonfinite={options.on_nonfinite!r} is for hooksim.compare. A probe has "
+            "the same samples at every step: use 'error', which the callbacks write into the "
+            "history and go on."
+        )
+    return options
 
 
 def _out_of_order(step: int, last: int) -> Note:

@@ -8,13 +8,21 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, HooksimError
 from hooksim.loading import load_model
 from hooksim.loading.wording import listed
 from hooksim.recording import Recording
+from hooksim.recording.folder import LOG, METADATA, check_folder
 from hooksim.spelling import did_you_mean
 
-__all__ = ["PREVIOUS", "Reference", "name_references", "record_reference", "titled"]
+__all__ = [
+    "PREVIOUS",
+    "Reference",
+    "holds_only_recordings",
+    "name_references",
+    "record_reference",
+    "titled",
+]
 
 PREVIOUS = "previous"
 """The reference that is the measurement before."""
@@ -121,6 +129,28 @@ def record_reference(
     recording = record(model)
     recording.notes += notes
     return recording
+
+
+def holds_only_recordings(folder: Path) -> bool:
+    """Say whether nothing is lost with a folder but the recordings of references.
+
+    Args:
+        folder: Any folder.
+
+    Returns:
+        True where it is a recording, or holds only such, and no file of anybody else.
+    """
+    if (folder / METADATA).exists() or (folder / LOG).exists():
+        return _is_recording(folder)
+    return all(each.is_dir() and _is_recording(each) for each in folder.iterdir())
+
+
+def _is_recording(folder: Path) -> bool:
+    try:
+        check_folder(folder, overwrite=True)
+    except HooksimError:
+        return False
+    return True
 
 
 def _load_recording(name: str, folder: Path) -> Recording:

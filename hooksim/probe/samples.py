@@ -1,8 +1,11 @@
 """The loader of a probe: read at every measure, with the same samples in the same order."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import (
     DistributedSampler,
     RandomSampler,
@@ -10,9 +13,12 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from hooksim.errors import ConfigError
+from hooksim.capture.layers import unwrap
+from hooksim.capture.placement import other_precision
+from hooksim.errors import ConfigError, HooksimError
+from hooksim.loading.wording import first_line
 
-__all__ = ["SAME_SAMPLES", "check_loader"]
+__all__ = ["SAME_SAMPLES", "check_loader", "saying_what_differs"]
 
 SAME_SAMPLES = (
     "A probe's loader must give the same samples in the same order at each measure, those of its "
@@ -47,6 +53,45 @@ def check_loader(loader: Any) -> None:
                 "shuffled once and for all by torch.utils.data.Subset(dataset, "
                 "torch.randperm(len(dataset)).tolist())."
             )
+
+
+@contextmanager
+def saying_what_differs(
+    model: nn.Module, loader: Iterable[Any], *, own_call: bool
+) -> Iterator[None]:
+    """Say what to do where a forward fails on samples of another precision than the model's.
+
+    Args:
+        model: The model that reads the samples.
+        loader: Of the probe.
+        own_call: Whether the user's own function calls the model, and may cast by itself.
+
+    Yields:
+        None.
+
+    Raises:
+        HooksimError: A forward failed, and the model's parameters have another precision.
+    """
+    try:
+        yield
+    except HooksimError:
+        raise
+    except Exception as error:
+        given = {} if own_call else _named(next(iter(loader), None))
+        differs = other_precision(unwrap(model), given).removeprefix("; ").partition(":")[0]
+        if not differs:
+            raise
+        raise HooksimError(
+            f"loader: the model cannot read its batches: {differs}, which the batches are not "
+            f"({first_line(error)}). Cast them as the training does: Probe(..., forward=lambda "
+            "model, batch: model(batch.to(next(model.parameters()).dtype))); a reference in "
+            "another precision is read right by that too."
+        ) from error
+
+
+def _named(batch: Any) -> dict[str, Any]:
+    """Whatever a batch holds, under any name."""
+    return {str(place): each for place, each in enumerate(tree_leaves(batch))}
 
 
 def _samplers(loader: Any) -> list[Any]:

@@ -12,7 +12,15 @@ from hooksim.results import Step
 from hooksim.sides import Side
 from hooksim.trajectory.steps import steps_of
 
-__all__ = ["Checkpoint", "Load", "Loaded", "Skipped", "load_checkpoints", "load_each"]
+__all__ = [
+    "Checkpoint",
+    "Load",
+    "Loaded",
+    "Skipped",
+    "load_checkpoints",
+    "load_each",
+    "refuse_failed",
+]
 
 Load: TypeAlias = Callable[[Any], Side]
 """Gives the model or the recording of a checkpoint."""
@@ -36,10 +44,12 @@ class Skipped(NamedTuple):
     Attributes:
         step: Where in the run it would be.
         reason: What it is called and what went wrong, in one line without a full stop.
+        error: What went wrong.
     """
 
     step: Step
     reason: str
+    error: Exception
 
     @property
     def note(self) -> Note:
@@ -75,53 +85,45 @@ def load_checkpoints(load: Load, checkpoints: Iterable[Any], *, skip_failed: boo
     Raises:
         ConfigError: As by `load_each`; or `load` gives one model for two of them, be it in
             different wrappers.
-        HooksimError: One cannot be loaded; of the kind that `load` raised, if it is one of ours.
+        HooksimError: As by `refuse_failed`, which names the first.
     """
     loaded: list[Checkpoint] = []
     skipped: list[Skipped] = []
     steps: list[Step] = []
-    for found in load_each(load, checkpoints, skip_failed=skip_failed):
+    for found in load_each(load, checkpoints):
         steps.append(found.step)
-        if isinstance(found, Skipped):
-            skipped.append(found)
-        else:
+        if isinstance(found, Checkpoint):
             _check_own(found, loaded)
             loaded.append(found)
+            continue
+        skipped.append(found)
+        if not skip_failed:
+            break  # the others may take long
+    refuse_failed(skipped, len(loaded), skip_failed=skip_failed)
     return Loaded(loaded, skipped, steps)
 
 
-def load_each(
-    load: Load, checkpoints: Iterable[Any], *, skip_failed: bool
-) -> Iterator[Checkpoint | Skipped]:
+def load_each(load: Load, checkpoints: Iterable[Any]) -> Iterator[Checkpoint | Skipped]:
     """Load checkpoints one after the other; who wants to see them all need not keep them.
 
     Args:
         load: Gives the model or the recording of each.
         checkpoints: What it is called with.
-        skip_failed: Leave out those for which it raises.
 
     Yields:
-        Each that is loaded, or left out.
+        Each that is loaded, or for which `load` raises.
 
     Raises:
         ConfigError: They are no sequence, fewer than two, or not told apart by their steps; or
-            `load` is no function, or gives no model; or fewer than two can be loaded.
-        HooksimError: One cannot be loaded; of the kind that `load` raised, if it is one of ours.
+            `load` is no function, or gives no model.
     """
     asked = _listed(load, checkpoints)
-    reasons = []
     for checkpoint, step in zip(asked, steps_of(asked), strict=True):
         try:
             side = load(checkpoint)
         except Exception as error:
             reason = f"{str(checkpoint)!r} cannot be loaded: {_words(error)}"
-            if not skip_failed:
-                kind = type(error) if isinstance(error, HooksimError) else HooksimError
-                raise kind(
-                    f"checkpoints: {reason}. skip_failed leaves such checkpoints out."
-                ) from error
-            reasons.append(reason)
-            yield Skipped(step, reason)
+            yield Skipped(step, reason, error)
             continue
         if not isinstance(side, nn.Module | Recording):
             raise ConfigError(
@@ -130,11 +132,31 @@ def load_each(
             )
         yield Checkpoint(step, side)
         del side  # or it would stay while the next one is loaded
-    if len(asked) - len(reasons) < 2:
-        more = f", and {len(reasons) - 1:,} more" if len(reasons) > 1 else ""
+
+
+def refuse_failed(failed: Sequence[Skipped], loaded: int, *, skip_failed: bool) -> None:
+    """Refuse checkpoints that cannot be loaded, or, where they are left out, a run without them.
+
+    Args:
+        failed: Those that cannot.
+        loaded: How many can.
+        skip_failed: Whether they are left out.
+
+    Raises:
+        ConfigError: Fewer than two can be loaded.
+        HooksimError: One cannot be loaded; of the kind that `load` raised for the first, if it is
+            one of ours.
+    """
+    if failed and not skip_failed:
+        cause = failed[0].error
+        kind = type(cause) if isinstance(cause, HooksimError) else HooksimError
+        reasons = "; ".join(each.reason for each in failed)
+        raise kind(f"checkpoints: {reasons}. skip_failed leaves such checkpoints out.") from cause
+    if loaded < 2:
+        more = f", and {len(failed) - 1:,} more" if len(failed) > 1 else ""
         raise ConfigError(
-            f"checkpoints: expected at least 2 that can be loaded, got "
-            f"{len(asked) - len(reasons)} of {len(asked)}: {reasons[0]}{more}."
+            f"checkpoints: expected at least 2 that can be loaded, got {loaded} of "
+            f"{loaded + len(failed)}: {failed[0].reason}{more}."
         )
 
 

@@ -112,7 +112,9 @@ def compare_checkpoints(
     steps = [checkpoint.step for checkpoint in loaded]
     trajectory = Trajectory.from_comparisons(steps, named, plan.reference)
     if run.skipped:
-        trajectory.metadata["skipped"] = [each._asdict() for each in run.skipped]
+        trajectory.metadata["skipped"] = [
+            {"step": each.step, "reason": each.reason} for each in run.skipped
+        ]
     return trajectory
 
 

@@ -76,7 +76,7 @@ class TestFiles:
         assert history(tmp_path)[0]["epoch"] == expected[0] / 8
         folders = {path.name for path in (tmp_path / "hooksim").iterdir()}
         results = {f"step-{step}" for step in expected}
-        assert folders == {"history.jsonl", "reference-reference", *results}
+        assert folders == {"history.jsonl", "run.json", "reference-reference", *results}
         last = history(tmp_path)[-1]["scalars"]
         result = Comparison.load(tmp_path / "hooksim" / f"step-{expected[-1]}")
         assert result["cka"].label_b == f"model B: step {expected[-1]}"
@@ -188,6 +188,18 @@ class TestTheLog:
         spent = share["hooksim_seconds"]
         assert spent / summary["train_runtime"] == pytest.approx(
             share["hooksim_share_of_time"], rel=0.2
+        )
+
+    def test_the_end_says_where_the_results_are(self, tmp_path, monkeypatch):
+        said: list[str] = []
+        monkeypatch.setattr(f"{SimilarityCallback.__module__}._log.info", said.append)
+        trainer, _ = watched(tmp_path, 12)
+        trainer.train()
+        [line] = said
+        place = f"'{tmp_path}/hooksim'"
+        assert line.startswith("hooksim: 2 measurements took ")
+        assert line.endswith(
+            f"the results are in {place}, and `hooksim report {place}` makes the page"
         )
 
     def test_the_curves_are_in_tensorboards_file(self, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 import hooksim
 from hooksim.callbacks import load_run
@@ -150,6 +150,35 @@ class TestResume:
         trainer, _ = watched(tmp_path, "save")
         trainer.train(resume_from_checkpoint=True)
         assert steps(tmp_path) == [12, 24]
+
+    @pytest.mark.parametrize("every", ["save", "eval", 4])
+    def test_the_log_of_the_trainer_is_whole_too(self, every, tmp_path):
+        def entries(trainer: Trainer) -> list[dict[str, Any]]:
+            wanted = ("step", "epoch", "loss", "eval_loss")
+            return [
+                {key: line[key] for key in line if key in wanted or "_mean" in key}
+                for line in trainer.state.log_history
+                if "train_runtime" not in line and "hooksim_seconds" not in line
+            ]
+
+        whole, _ = watched(tmp_path / "whole", every)
+        whole.train()
+        interrupted(tmp_path / "cut", every, 17)
+        trainer, _ = watched(tmp_path / "cut", every, seed=9)
+        trainer.train(resume_from_checkpoint=True)
+        assert entries(trainer) == entries(whole)
+        assert any("hooksim_reference_cka_diagonal_mean" in each for each in entries(whole))
+
+    def test_a_run_that_goes_on_with_something_else_is_refused(self, tmp_path):
+        interrupted(tmp_path, 5, 17)
+        lines = history(tmp_path)
+        trainer, _ = watched(tmp_path, 5, measures="cka")
+        with pytest.raises(ConfigError, match=r"was begun with measures=.* or another output_dir"):
+            trainer.train(resume_from_checkpoint=True)
+        trainer, _ = watched(tmp_path, 5, reference="both")
+        with pytest.raises(ConfigError, match=r"with references=\['reference'\]; the probe"):
+            trainer.train(resume_from_checkpoint=True)
+        assert history(tmp_path) == lines
 
     def test_what_is_missing_is_said(self, tmp_path, caplog):
         interrupted(tmp_path, 5, 17, reference="both")

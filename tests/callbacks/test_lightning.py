@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.precision import Precision
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -18,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hooksim.callbacks.lightning import SimilarityCallback
 from hooksim.cli.digits import read_digits
 from hooksim.errors import ConfigError
+from hooksim.functional import cka
 from hooksim.probe import Probe
 from hooksim.results import Comparison
 from tests.callbacks.digits_run import history
@@ -133,7 +136,7 @@ def test_a_line_and_a_result_for_each_measurement(every, expected, tmp_path):
     assert steps(tmp_path) == expected
     folders = {path.name for path in (tmp_path / "hooksim").iterdir()}
     results = {f"step-{step}" for step in expected}
-    assert folders == {"history.jsonl", "reference-reference", *results}
+    assert folders == {"history.jsonl", "run.json", "reference-reference", *results}
     result = Comparison.load(tmp_path / "hooksim" / f"step-{expected[-1]}")
     assert result["cka"].layers_b == ["net.1", "net.4"]
 
@@ -229,8 +232,9 @@ def test_only_one_process_writes(tmp_path):
     module = Module()
     callback = SimilarityCallback(probe(module), 4, output_dir=tmp_path)
     trainer = SimpleNamespace(
-        is_global_zero=False, global_step=0, default_root_dir=tmp_path, current_epoch=0
-    )
+        is_global_zero=False, global_step=0, default_root_dir=tmp_path, current_epoch=0,
+        precision_plugin=Precision(),
+    )  # fmt: skip
     callback.on_train_start(trainer, module)
     trainer.global_step = 4
     callback.on_train_batch_end(trainer, module, None, None, 3)
@@ -244,7 +248,8 @@ def test_the_share_of_time_is_in_the_log(tmp_path, caplog):
         fitted(tmp_path, every=12)
     assert any(
         text.startswith("hooksim: 2 measurements took ")
-        and "% of the run's time; `hooksim report" in text
+        and "% of the run's time; the results are in '" in text
+        and text.endswith("/hooksim'` makes the page")
         for text in caplog.messages
     )
 
@@ -287,10 +292,44 @@ def test_a_validation_that_was_to_come_after_the_checkpoint_is_made_up_for(tmp_p
     assert steps(tmp_path) == SEEN
 
 
-def test_a_trainer_refuses_two_callbacks_by_itself(tmp_path):
-    second = SimilarityCallback(probe(Module()), 4)
-    with pytest.raises(RuntimeError, match="more than one stateful callback"):
+@pytest.mark.parametrize("folder", [None, "mine"])
+def test_a_second_one_is_refused_before_anything_is_written(folder, tmp_path):
+    own = None if folder is None else tmp_path / folder
+    second = SimilarityCallback(probe(Module()), 4, output_dir=own)
+    place = re.escape(str(tmp_path / "hooksim"))
+    match = rf"another one of this Trainer writes to '{place}', .* Give one probe several referen"
+    with pytest.raises(ConfigError, match=match):
         fitted(tmp_path, second, every=4)
+    assert not list(tmp_path.rglob("hooksim"))
+
+
+class TestPrecision:
+    def test_samples_are_converted_as_those_of_the_training_are(self, tmp_path, caplog):
+        with caplog.at_level(logging.INFO):
+            module = fitted(tmp_path, every=12, precision="bf16-true", measures="cka")
+        assert module.net[1].weight.dtype == torch.bfloat16
+        assert not module._forward_pre_hooks
+        text = "the samples of the probe are converted from float32 to bfloat16, as precision="
+        assert sum(text in each for each in caplog.messages) == 1
+        for step in (12, 24):
+            result = Comparison.load(tmp_path / "hooksim" / f"step-{step}")
+            [note] = [n for n in result.metadata["notes"] if n["code"] == "converted_inputs"]
+            assert note["text"].startswith(text + "'bf16-true' converts those of the training;")
+            assert result["cka"].values.isfinite().all()
+
+    def test_the_values_are_those_of_the_module_on_converted_samples(self, tmp_path):
+        module = fitted(tmp_path, every=STEPS, precision="bf16-true", measures="cka")
+        samples = read_digits("test").images[:96]
+        with torch.no_grad():
+            rows = module.eval()(samples.bfloat16()).float()
+            expected = cka(Module().eval()(samples), rows)
+        result = Comparison.load(tmp_path / "hooksim" / f"step-{STEPS}")
+        assert result["cka"].values[1, 1].item() == pytest.approx(expected.item(), abs=1e-5)
+
+    def test_nothing_is_said_where_nothing_is_converted(self, tmp_path):
+        fitted(tmp_path, every=STEPS, precision="bf16-mixed", measures="cka")
+        result = Comparison.load(tmp_path / "hooksim" / f"step-{STEPS}")
+        assert "converted_inputs" not in [note["code"] for note in result.metadata["notes"]]
 
 
 def test_a_run_that_validates_nothing_is_refused(tmp_path):

@@ -77,6 +77,9 @@ def test_the_last_step_is_measured_too(watch):
     assert not watch.due("step", 4, last=True)
 
 
-def test_the_one_that_writes_is_asked_where_files_are_not_shared(tmp_path):
+def test_the_one_that_writes_speaks_for_all_where_files_are_not_shared(tmp_path):
     torch.multiprocessing.spawn(say_what_is_overdue, (str(tmp_path),), nprocs=2)
     assert [(tmp_path / f"said-{rank}").read_text() for rank in range(2)] == ["True", "True"]
+    refused = [(tmp_path / f"refused-{rank}").read_text() for rank in range(2)]
+    assert refused[0] == refused[1]
+    assert "this run was begun with block_size='auto'; the probe has block_size=4." in refused[1]

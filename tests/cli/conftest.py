@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 CONFIG = """\
 model_a: {kind: python, factory: "small_models:perceptron", kwargs: {seed: 0}}
@@ -51,3 +52,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     points = np.random.default_rng(0).normal(size=(40, 4))
     np.savez(tmp_path / "points.npz", points=points)
     return tmp_path
+
+
+RUN = """\
+checkpoints: {kind: python, factory: "small_models:perceptron", kwargs: {seed: 0}, weights: "w/*"}
+data: {kind: npz, path: points.npz, batch_size: 16}
+measures: cka
+output: result
+"""
+
+
+@pytest.fixture
+def weights(folder, monkeypatch):
+    """A run of four checkpoints, beside the small comparison."""
+    monkeypatch.syspath_prepend(folder)
+    from small_models import perceptron
+
+    (folder / "t.yaml").write_text(RUN)
+    (folder / "w").mkdir()
+    for step in (2, 10, 100, 300):
+        save_file(perceptron(step).state_dict(), f"w/step-{step}.safetensors")
+    return folder

@@ -143,7 +143,7 @@ def test_nothing_but_the_folders_goes_to_stdout(tmp_path, capsys, monkeypatch):
     names = ("seed-0-vs-seed-1", "early-vs-late", "training")
     assert out.splitlines() == [str(tmp_path / name) for name in names]
     assert error.splitlines()[-4:-1] == [f"page: {tmp_path / name}/report.html" for name in names]
-    assert "% of the run's time; `hooksim report" in error
+    assert "% of the run's time; the results are in '" in error
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import hooksim
+from hooksim.callbacks.watch import Watch
 from hooksim.cli.main import main
+from hooksim.probe import Probe
 
 PNG = b"\x89PNG"
 
@@ -49,10 +51,21 @@ def result(saved, tmp_path, monkeypatch):
 )  # fmt: skip
 def test_a_picture_beside_the_result(result, capsys, words, name):
     assert main(["heatmap", result, *words]) == 0
-    path = Path(capsys.readouterr().out.strip())
-    assert path.name == name
-    assert path.parent == Path.cwd()
-    assert path.read_bytes().startswith(PNG)
+    assert capsys.readouterr().out == f"{name}\n"
+    assert Path(name).read_bytes().startswith(PNG)
+
+
+def test_paths_are_as_relative_as_the_result_s(result, capsys, monkeypatch):
+    here = Path.cwd()
+    for given, out in (
+        (f"{here}/result", f"{here}/result-cka.png"),
+        ("./result/", "result-cka.png"),
+    ):
+        assert main(["heatmap", given, "--measure", "cka", "--overwrite"]) == 0
+        assert capsys.readouterr().out == f"{out}\n"
+    monkeypatch.chdir("result")
+    assert main(["heatmap", ".", "--measure", "cka", "--overwrite"]) == 0
+    assert capsys.readouterr().out == "../result-cka.png\n"
 
 
 def test_where_and_what_kind(result, capsys):
@@ -136,3 +149,46 @@ class TestTrajectory:
         assert main(["heatmap", result, "--step", "3"]) == 2
         line = "--step: 'result' holds one comparison, which has no steps\n"
         assert capsys.readouterr().err == line
+
+
+class TestWatchedRun:
+    """What a callback leaves of a training is drawn as a trajectory is."""
+
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Linear(8, 5))
+        reference = {"initial": model, "last": "previous"}
+        probe = Probe([torch.randn(48, 6)], reference=reference, measures="cka")
+        watch = Watch(probe, 1, pictures=False)
+        watch.begin("out", 0, writes=True)
+        for step in (5, 10):
+            watch.measure(model, step, None)
+        return "out/hooksim"
+
+    def test_a_step_is_drawn(self, run, capsys):
+        assert main(["heatmap", run, "--reference", "initial", "--step", "5"]) == 0
+        assert capsys.readouterr().out == "out/hooksim-initial-5-heatmap.png\n"
+        assert Path("out/hooksim-initial-5-heatmap.png").read_bytes().startswith(PNG)
+
+    def test_one_reference_needs_no_name(self, run, capsys):
+        for step in (5, 10):
+            shutil.rmtree(f"{run}/step-{step}/last", ignore_errors=True)
+        assert main(["heatmap", run, "--step", "10", "--measure", "cka"]) == 0
+        assert capsys.readouterr().out == "out/hooksim-10-cka.png\n"
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["out/hooksim", "--step", "5"], "--reference: there are several: 'initial', 'last'. Name one"),  # noqa: E501
+            (["out/hooksim", "--step", "5", "--reference", "lst"], "--reference: there is no 'lst'. Close"),  # noqa: E501
+            (["out/hooksim", "--reference", "initial"], "--step: 'out/hooksim' holds a trajectory; expected one step of 5, 10"),  # noqa: E501
+            (["out/hooksim", "--reference", "last", "--step", "5"], "--step: no step 5; there"),
+            (["out", "--step", "5"], "It is 'out/hooksim'."),
+            (["out/hooksim/step-5/initial", "--reference", "x"], "--reference: 'out/hooksim/step-5/initial' is no watched run"),  # noqa: E501
+        ],
+    )  # fmt: skip
+    def test_one_line_for_what_is_wrong(self, run, capsys, words, line):
+        assert main(["heatmap", *words]) == 2
+        out, error = capsys.readouterr()
+        assert out == "" and line in error and error.count("\n") == 1

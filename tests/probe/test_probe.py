@@ -74,7 +74,7 @@ class TestValues:
             ended = 0
 
             def forward(self, x):
-                self.ended += 1
+                type(self).ended += 1
                 return x
 
         model = nn.Sequential(stack(), Last())
@@ -215,6 +215,10 @@ class TestRefusals:
             ({"measure": "cka"}, "no option 'measure'. Close names: 'measures'"),
             ({"loader": []}, "The options are those of hooksim.compare."),
             ({"pairs": "some"}, "pairs: expected 'all' or 'same_name'"),
+            (
+                {"on_nonfinite": "drop"},
+                "Probe: on_nonfinite='drop' is for hooksim.compare. A probe",
+            ),
         ],
     )
     def test_options(self, options, words):
@@ -243,6 +247,43 @@ class TestRefusals:
         for step in (-1, 1.5, None, True):
             with pytest.raises(ConfigError, match="step: expected a whole number from 0"):
                 probe.measure(stack(), step)
+
+
+class TestPrecision:
+    def test_a_model_that_became_bfloat16_is_one_line(self):
+        probe = Probe(batches(), reference=stack())
+        with pytest.raises(hooksim.HooksimError) as error:
+            probe.measure(stack().bfloat16(), 3)
+        assert str(error.value).startswith(
+            "loader: the model cannot read its batches: its parameters are bfloat16, which the "
+            "batches are not (mat1 and mat2 must have the same dtype"
+        )
+        assert "forward=lambda model, batch: model(batch.to(next(model.param" in str(error.value)
+        assert probe.history == []
+
+    def test_what_it_says_helps(self):
+        def forward(model, batch):
+            return model(batch.to(next(model.parameters()).dtype))
+
+        model = stack()
+        probe = Probe(batches(), reference=model, forward=forward, measures="cka")
+        values = probe.measure(model.bfloat16(), 1)["cka"].values.diagonal()
+        assert values.numpy() == pytest.approx(1, abs=1e-3)
+
+    @pytest.mark.parametrize("forward", [None, lambda model, batch: model(batch.double())])
+    def test_other_failures_stay_as_they_are(self, forward):
+        class Broken(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = nn.Linear(6, 2).to(torch.float32 if forward is None else torch.float64)
+
+            def forward(self, x):
+                raise RuntimeError("no luck")
+
+        recorded = Probe(batches(), reference=stack()).references["reference"]
+        probe = Probe(batches(), reference=recorded, forward=forward)
+        with pytest.raises(RuntimeError, match="no luck"):
+            probe.measure(Broken(), 1)
 
 
 class FullyShardedDataParallel(Counting):
