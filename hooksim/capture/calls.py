@@ -13,7 +13,15 @@ from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.lost_masks import refuse_lost_masks
 from hooksim.errors import AlignmentError, ConfigError
 
-__all__ = ["Call", "Forward", "ModelCaller", "forward_parameters", "id_texts", "sample_marks"]
+__all__ = [
+    "Call",
+    "Forward",
+    "ModelCaller",
+    "forward_parameters",
+    "id_texts",
+    "sample_ids",
+    "sample_marks",
+]
 
 Forward: TypeAlias = Callable[[nn.Module, Any], Any]
 """`(model, batch) -> anything`: a user's own way to call the model."""
@@ -34,7 +42,7 @@ class Call(NamedTuple):
             without labels, a tuple's first element likewise, its others by their positions.
         inputs: The batch's mapping as it came, for its masks, or its first element's; empty where
             there is none; and what was made for a decoder.
-        passed: The keyword arguments on the model's device.
+        passed: The arguments on the model's device; what has no name by "".
         ids: Sample ids, or None.
         ignored: What was not passed: keys of a mapping or positions of a tuple.
         decoder_reads: The key of the batch that the decoder's tokens were made of; empty where
@@ -97,8 +105,8 @@ class ModelCaller:
         if isinstance(first, Mapping):
             return self._keyword_call(first, device, size, ids, ignored)
         moved = move_batch(first, device)
-        given = {"": first}
-        return Call(lambda: self.model(moved, **self._extra), size, given, {}, {}, ids, ignored)
+        given, passed = {"": first}, {"": moved}
+        return Call(lambda: self.model(moved, **self._extra), size, given, {}, passed, ids, ignored)
 
     def own_half(self, item: Any) -> Any:
         """Give what of a loader item is for this model.
@@ -221,10 +229,29 @@ def sample_marks(item: Any) -> list[str] | None:
         >>> sample_marks({"x": torch.zeros(2, 1), "sample_ids": [7, 8]})
         ['7', '8']
     """
+    ids = sample_ids(item)
     batch = item.a if isinstance(item, PairedBatch) else item
-    size = batch_size(batch)
-    ids = _sample_ids(item, _first_element(batch)[0], size)
-    return fingerprints(_given(batch), size) if ids is None else ids
+    return fingerprints(_given(batch), batch_size(batch)) if ids is None else ids
+
+
+def sample_ids(item: Any) -> list[str] | None:
+    """Give the ids of the samples of a loader item.
+
+    Args:
+        item: What the loader gave.
+
+    Returns:
+        One a sample; None where the data have none.
+
+    Raises:
+        AlignmentError: There are more or fewer ids than samples.
+
+    Example:
+        >>> sample_ids({"x": torch.zeros(2, 1), "sample_ids": [7, 8]})
+        ['7', '8']
+    """
+    batch = item.a if isinstance(item, PairedBatch) else item
+    return _sample_ids(item, _first_element(batch)[0], batch_size(batch))
 
 
 def _accepted(model: nn.Module, masks: frozenset[str]) -> tuple[dict[str, Parameter], bool]:

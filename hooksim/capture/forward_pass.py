@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hooksim.capture.channels import ChannelDims
 from hooksim.capture.mask_rules import BatchMasks
 from hooksim.capture.outputs import ChosenOutput, choose_output
 from hooksim.capture.rows import TakenRows, take_rows
@@ -48,6 +49,7 @@ class ForwardPass:
         at: The batch's position, for messages.
         expected: How often each module is called, known from the second batch on.
         until: The calls after which the forward ends; empty where it runs to its own end.
+        channels: Where 3-D activations have their channels, learnt on the first batch.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ForwardPass:
         at: BatchPosition,
         expected: Mapping[nn.Module, int],
         until: Mapping[nn.Module, int],
+        channels: ChannelDims,
     ) -> None:
         self.views = views
         self.masks = masks
@@ -72,6 +75,7 @@ class ForwardPass:
         self.error: HooksimError | None = None
         self.ended = False
         self.thread = threading.get_ident()
+        self._channels = channels
         self._until = until
         self._left = sum(until.values())
         self._seen: dict[Any, tuple[weakref.ref[Tensor], int, Captured]] = {}
@@ -98,6 +102,17 @@ class ForwardPass:
             self._left -= 1
             if self._left == 0:
                 self._end()
+
+    def refuse(self, reasons: Mapping[nn.Module, str]) -> None:
+        """Take back what was taken of layers that only the whole forward shows to give no rows.
+
+        Args:
+            reasons: Why a module gives none.
+        """
+        for captured, refused in zip(self.captured, self.refused, strict=True):
+            for firing in [each for each in captured if each.module in reasons]:
+                refused[firing] = reasons[firing.module]
+                del captured[firing]
 
     def check_firings(self) -> None:
         """Check, after a forward, that every module was called as often as on the first batch.
@@ -131,7 +146,8 @@ class ForwardPass:
         """Take rows and reduce them, once for a tensor that several layers return."""
         view, masks = self.views[index], self.masks[index]
         name, tensor = view.name(firing), chosen.tensor
-        key = id(tensor), view.rows, masks.rules.role(name)
+        policy = self._channels.rows(view.rows, firing, firing.module, tensor)
+        key = id(tensor), policy, masks.rules.role(name)
         known = self._seen.get(key)
         # Inference tensors count no versions: whether they were overwritten cannot be known.
         version = -1 if tensor.is_inference() else tensor._version
@@ -141,7 +157,7 @@ class ForwardPass:
             )
         mask_of = partial(masks.of, name)
         keep = self.reduce is None
-        rows = take_rows(tensor, view.rows, size=self.size, mask_of=mask_of, own=keep)
+        rows = take_rows(tensor, policy, size=self.size, mask_of=mask_of, own=keep)
         _check_width(view.row_width(firing), rows)
         captured = self._reduced(rows, chosen)
         self._seen[key] = weakref.ref(tensor), version, captured

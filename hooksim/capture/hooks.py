@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from hooksim.capture.activations import ActivationStore
 from hooksim.capture.eager import eager
+from hooksim.capture.feeding import InputHook, OutputHook
 from hooksim.capture.graphs import check_hookable
 from hooksim.capture.layers import Selectors, model_title, select_layers, unwrap
-from hooksim.capture.mask_rules import InputHook
 from hooksim.capture.rows import Rows, as_rows
 
-__all__ = ["capture_activations", "forward_hooks", "input_hooks"]
+__all__ = ["capture_activations", "forward_hooks", "input_hooks", "output_hooks"]
 
 _ForwardHook: TypeAlias = Callable[[nn.Module, Any, Any], None]
 
@@ -48,6 +48,23 @@ def input_hooks(hooks: Iterable[tuple[nn.Module, InputHook]]) -> Iterator[None]:
         for module, hook in hooks:
             handle = module.register_forward_pre_hook(hook, with_kwargs=True)
             handles.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def output_hooks(hooks: Iterable[tuple[nn.Module, OutputHook]]) -> Iterator[None]:
+    """Hold hooks on the output of modules that see their input too.
+
+    Args:
+        hooks: Each module and the function to call with it, its arguments, its keywords and its
+            output.
+
+    Yields:
+        None, with every hook in place.
+    """
+    with ExitStack() as handles:
+        for module, hook in hooks:
+            handles.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         yield
 
 
@@ -91,5 +108,6 @@ def capture_activations(
     with ExitStack() as stack:
         stack.enter_context(eager())
         stack.enter_context(input_hooks(store.input_hooks()))
+        stack.enter_context(output_hooks(store.output_hooks()))
         stack.enter_context(forward_hooks(store.forward_hooks()))
         yield store.activations

@@ -1,6 +1,7 @@
 """Layers by their dotted names: what a model has, and what a selector picks."""
 
 from collections.abc import Iterator
+from inspect import getattr_static
 from typing import NamedTuple
 
 from torch import nn
@@ -204,7 +205,9 @@ def _first_names(layers: dict[str, nn.Module]) -> dict[str, nn.Module]:
 
 
 def _is_called(module: nn.Module) -> bool:
-    return type(module).forward is not nn.Module.forward or "forward" in vars(module)
+    # Asked of the class without looking it up: a scripted module answers with an error.
+    forward = getattr_static(type(module), "forward", nn.Module.forward)
+    return forward is not nn.Module.forward or "forward" in vars(module)
 
 
 def _default(model: nn.Module, layers: dict[str, nn.Module], label: str) -> list[SelectedLayer]:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from hooksim.capture.batches import holds_samples
+from hooksim.capture.mask_forms import ends_in_runs, is_added, is_binary, kept_tokens, mask_key
 from hooksim.errors import ConfigError
 
 __all__ = ["refuse_lost_masks"]
@@ -23,7 +24,7 @@ _NO_MASKS = frozenset(
         "y",
     }
 )
-_NO_MASK_WORDS = ("label", "target", "token_type", "segment", "decoder_")
+_NO_MASK_WORDS = ("adjacency", "label", "target", "token_type", "segment", "decoder_")
 
 
 def refuse_lost_masks(batch: Any, keys: Collection[str], *, own_forward: bool = False) -> None:
@@ -32,7 +33,9 @@ def refuse_lost_masks(batch: Any, keys: Collection[str], *, own_forward: bool = 
     A value looks like a mask where it is `(samples, tokens)`, integer or bool, holds only 0 and 1,
     and leaves every sample a real token, beside an input with these samples and tokens that is not
     binary itself. So 0/1 targets of 0/1 inputs, images of either, and token types of all zeros
-    pass.
+    pass. One whose ones are the padding, one of floating 0 and 1, and those that attention takes,
+    `(samples, 1, 1, tokens)` and their like, look like a mask where what they mark stands at the
+    ends of the sequences; what is added to the scores of attention says itself that it is one.
 
     In a tuple nothing tells a 0/1 label of every token from a mask, so it is refused too: the
     error names the way out, a mapping with a key for each. In a mapping the names help: labels,
@@ -72,7 +75,8 @@ def _check_keys(batch: Mapping[str, Any], keys: Collection[str]) -> None:
             raise ConfigError(
                 f"loader: key {key!r} looks like the mask of the real tokens, but rows read "
                 f"{missing[0]!r}, which the batch lacks. Use rows=hooksim.Rows(mask={key!r}) if "
-                f"its ones are the real tokens; if it is no such mask, add {missing[0]!r}."
+                "its ones are the real tokens, with mask_is_padding=True if they are the padding; "
+                f"if it is no such mask, add {missing[0]!r}."
             )
 
 
@@ -99,7 +103,7 @@ def _check_elements(
 
 
 def _missing(batch: Mapping[str, Any], keys: Collection[str]) -> list[str]:
-    return [key for key in sorted(keys) if batch.get(key) is None]
+    return [key for key in sorted(keys) if mask_key(batch, key) is None]
 
 
 def _possible_inputs(batch: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -114,12 +118,23 @@ def _possible_inputs(batch: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _looks_like_mask(value: Any, tokens: Tensor) -> bool:
-    if not isinstance(value, Tensor) or value.ndim != 2 or tokens.ndim not in (2, 3):
+    if not isinstance(value, Tensor) or not _fits(value, tokens) or is_binary(tokens):
         return False
-    if value.is_floating_point() or value.shape != tokens.shape[:2] or not _is_binary(value):
+    if value.ndim == 2 and not value.is_floating_point() and is_binary(value):
+        if bool(value.any(dim=1).all()):
+            return True
+    elif not (is_added(value) or is_binary(value)):
         return False
-    return bool(value.any(dim=1).all()) and not _is_binary(tokens)
+    readings = [kept_tokens(value, marks_padding) for marks_padding in (False, True)]
+    kept = [keep for keep in readings if keep is not None]
+    # A triangle hides nothing in one of its readings: it says what comes later.
+    return not any(map(bool, map(Tensor.all, kept))) and any(ends_in_runs(~keep) for keep in kept)
 
 
-def _is_binary(value: Tensor) -> bool:
-    return bool(((value == 0) | (value == 1)).all())
+def _fits(value: Tensor, tokens: Tensor) -> bool:
+    """Whether a value is `(B, T)`, `(B, 1 or T, T)` or `(B, 1, 1 or T, T)` beside B x T tokens."""
+    if tokens.ndim not in (2, 3):
+        return False
+    size, length = tokens.shape[:2]
+    forms = {(size, *middle, length) for middle in ((), (1,), (1, 1), (length,), (1, length))}
+    return tuple(value.shape) in forms

@@ -1,32 +1,29 @@
 """Which mask a layer takes: the encoder's, the decoder's, a shortened one, or none."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hooksim.capture.calls import forward_parameters
 from hooksim.capture.decoder_inputs import DECODER_INPUTS
+from hooksim.capture.feeding import DECODER, ENCODER, Feeding, InputHook, OutputHook, half_by_name
+from hooksim.capture.mask_forms import DECODER_MASK, MASK, mask_key, padding_is_marked
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.rows import Rows
-from hooksim.errors import ConfigError, ShapeError
+from hooksim.errors import ConfigError, NoRowsError, ShapeError
 
-__all__ = ["BatchMasks", "InputHook", "MaskRules", "masks_by_view"]
+__all__ = ["BatchMasks", "MaskRules", "masks_by_view"]
 
-InputHook: TypeAlias = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]
-
-_DEFAULT_KEY = "attention_mask"
-_DECODER_KEY = "decoder_attention_mask"
+_DECODERS = (DECODER_INPUTS[0], "tgt")
+"""What the forwards of models with a decoder take: transformers' and torch's."""
 
 
 class MaskRules:
-    """What the structure of a model says about masks.
+    """What the structure of a model, and what is seen of its forwards, says about masks.
 
-    State: `towers`, from the name of each submodule that the batch feeds directly to whether one
-    of these inputs goes with the mask; learnt on the first batch, one entry a submodule.
-    `_fed_by`, the tensors of the forward at hand.
+    State: `feeding`, what its modules are fed.
 
     Args:
         model: The unwrapped model.
@@ -35,53 +32,54 @@ class MaskRules:
 
     def __init__(self, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         self.layers = {**layers, "": model}
-        self.has_decoder = "decoder_input_ids" in forward_parameters(model)
-        self.towers: dict[str, bool] = {}
-        self._fed_by: list[tuple[Tensor, bool]] = []
+        self.has_decoder = not forward_parameters(model).keys().isdisjoint(_DECODERS)
+        self.feeding = Feeding(model, layers, self.has_decoder)
+        halves = (name for name in layers if half_by_name(name) == ENCODER)
+        self._encoder = next(halves, "")
 
     def expect(self, inputs: Mapping[str, Any], mask: TokenMask | None) -> None:
-        """Say what the forward that comes is fed with, so that `watch` knows it again.
+        """Say what the forward that comes is fed with, so that it is known again inside.
 
         Args:
-            inputs: The model's keyword inputs, as they are passed to it.
-            mask: The batch's mask; None where there is nothing to learn.
+            inputs: The model's inputs by name, as they are passed to it.
+            mask: The batch's mask, if there is one.
         """
-        tensors = [value for value in inputs.values() if isinstance(value, Tensor)]
-        self._fed_by = [] if mask is None else [(each, _goes_with(each, mask)) for each in tensors]
+        self.feeding.expect(inputs, mask)
+
+    def rest(self) -> None:
+        """Let the tensors of a forward go that came to its end."""
+        self.feeding.rest()
 
     def watch(self) -> Iterator[tuple[nn.Module, InputHook]]:
-        """Give hooks that learn which submodules the batch feeds directly.
+        """Give hooks that see what submodules are fed; few of them once they were seen.
 
         Yields:
             Each module and a hook to call with its input.
         """
-        for name, module in self.layers.items():
-            if name:
-                yield module, partial(self._learn, name)
+        yield from self.feeding.inputs()
 
-    def _learn(
-        self,
-        name: str,
-        module: nn.Module,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        for value in (*args, *kwargs.values()):
-            for tensor, goes_with_mask in self._fed_by:
-                if value is tensor:
-                    self.towers[name] = self.towers.get(name, False) or goes_with_mask
+    def listen(self) -> Iterator[tuple[nn.Module, OutputHook]]:
+        """Give hooks that see what submodules return; none once they were seen.
+
+        Yields:
+            Each module and a hook to call with its input and its output.
+        """
+        yield from self.feeding.outputs()
 
     def half(self, layer: str) -> str | None:
-        """Tell which half of an encoder-decoder model a layer belongs to.
+        """Tell of which half of an encoder-decoder model the tokens of a layer are.
 
         Args:
             layer: The layer's name.
 
         Returns:
-            `encoder`, `decoder`, or None for a layer of neither, or of a model without halves.
+            `encoder`, `decoder`, or None for a layer of neither, or of a model without halves. It
+            is the half that a layer was fed by, such as the encoder for the keys of a decoder's
+            cross-attention, else the one of its name.
         """
-        halves = (part for part in layer.split(".") if part in ("encoder", "decoder"))
-        return next(halves, None) if self.has_decoder else None
+        if not self.has_decoder or layer in self.feeding.unsure:
+            return None
+        return self.feeding.fed.get(layer) or half_by_name(layer)
 
     def takes_mask(self, layer: str) -> bool:
         """Tell whether the mask says anything about a layer.
@@ -93,7 +91,9 @@ class MaskRules:
             False for the layers of a tower that is fed by an input without a mask, such as
             `pixel_values`.
         """
-        return next((self.towers[name] for name in _upwards(layer) if name in self.towers), True)
+        towers = self.feeding.towers
+        names = _upwards(self._home(layer))
+        return next((towers[name] for name in names if name in towers), True)
 
     def role(self, layer: str) -> tuple[str | None, bool]:
         """Say by what rule a layer gets its mask.
@@ -117,13 +117,18 @@ class MaskRules:
         Returns:
             The shorter mask, or None where no module shortens the input to this length.
         """
-        for name in _upwards(layer):
+        for name in _upwards(self._home(layer)):
             module = self.layers.get(name)
             for options in ({}, {"add_adapter": False}):
                 keep = _shorten(module, mask, length, options)
                 if keep is not None:
-                    return TokenMask.read(keep, _DEFAULT_KEY)
+                    return TokenMask.read(keep, MASK)
         return None
+
+    def _home(self, layer: str) -> str:
+        """Where the tokens of a layer come from: a part of the encoder, for one it feeds."""
+        away = self.half(layer) == ENCODER and half_by_name(layer) == DECODER
+        return self._encoder if away else layer
 
 
 class BatchMasks:
@@ -132,26 +137,30 @@ class BatchMasks:
     Args:
         rules: What the model's structure says.
         inputs: The batch's mapping on the CPU; empty where the batch is none.
-        key: Key of the mask.
+        rows: The row policy, for the key of the mask and what it marks.
         size: Number of samples of the batch.
 
     Raises:
-        ConfigError: A key other than the usual one was asked for and the mapping lacks it.
+        ConfigError: A key other than the usual one was asked for and the mapping lacks it; or it
+            is not known what a mask marks.
         ShapeError: A mask is not `(samples, tokens)`, or leaves a sample empty.
     """
 
-    def __init__(self, rules: MaskRules, inputs: Mapping[str, Any], key: str, size: int) -> None:
-        if inputs and key != _DEFAULT_KEY and inputs.get(key) is None:
+    def __init__(self, rules: MaskRules, inputs: Mapping[str, Any], rows: Rows, size: int) -> None:
+        key = rows.mask
+        if inputs and key != MASK and inputs.get(key) is None:
             raise ConfigError(
                 f"rows: no key {key!r} in the batch for the mask. "
                 f"Its keys: {', '.join(map(repr, inputs))}."
             )
         self.rules = rules
-        self.key = key
-        self.main = _read(inputs, key, size)
-        self.decoder = _read(inputs, _DECODER_KEY, size)
+        self.key = mask_key(inputs, key) or key
+        self.size = size
+        self.main = _read(inputs, self.key, size, rows.mask_is_padding)
+        self.decoder_key = mask_key(inputs, DECODER_MASK) or DECODER_MASK
+        self.decoder = _read(inputs, self.decoder_key, size)
         self.decoder_length = _decoder_length(inputs, self.decoder)
-        self._shortened: dict[int, TokenMask] = {}
+        self._made: dict[tuple[str, int], TokenMask] = {}
 
     def of(self, layer: str, length: int) -> TokenMask | None:
         """Give the mask of a layer.
@@ -166,33 +175,58 @@ class BatchMasks:
         Raises:
             ShapeError: The layer has another number of tokens than its mask, or both halves of
                 an encoder-decoder model could have made it.
+            NoRowsError: It holds nothing but padding.
         """
+        if self.rules.feeding.padding.get(layer) == length:
+            raise NoRowsError(f"its {length} tokens are padding that the model adds.")
         half = self.rules.half(layer)
-        if half == "decoder":
+        if half == DECODER:
             return self._of_decoder(length)
         if half is None and self.rules.has_decoder and length == self.decoder_length:
             return self._of_either(length)
         return self._of_encoder(layer, length)
 
     def _of_encoder(self, layer: str, length: int) -> TokenMask | None:
-        if self.main is None or not self.rules.takes_mask(layer):
+        if not self.rules.takes_mask(layer):
             return None
-        if length == self.main.length:
+        if self.main is not None and length == self.main.length:
             return self.main
-        if length not in self._shortened:
+        wider = self._wider(ENCODER, self.main, length)
+        if wider is not None or self.main is None:
+            return wider
+        if ("", length) not in self._made:
             shorter = self.rules.shortened(layer, self.main, length)
             if shorter is None:
                 raise _mismatch(length, self.main, self.key)
-            self._shortened[length] = shorter
-        return self._shortened[length]
+            self._made["", length] = shorter
+        return self._made["", length]
 
     def _of_decoder(self, length: int) -> TokenMask | None:
-        if self.decoder is not None and length != self.decoder.length:
-            raise _mismatch(length, self.decoder, _DECODER_KEY)
-        return self.decoder
+        if self.decoder_length is None or length == self.decoder_length:
+            return self.decoder
+        wider = self._wider(DECODER, self.decoder, length)
+        if wider is not None:
+            return wider
+        if self.main is not None and length == self.main.length:
+            return self.main  # it can only be of the encoder's tokens
+        if self.decoder is not None:
+            raise _mismatch(length, self.decoder, self.decoder_key)
+        if self.main is not None:
+            raise _mismatch(length, self.main, self.key)
+        return None
+
+    def _wider(self, half: str, mask: TokenMask | None, length: int) -> TokenMask | None:
+        """The mask of tokens that the model put others beside, such as padding of its own."""
+        place = self.rules.feeding.wider(half, length)
+        if place is None or (mask is not None and mask.length != place[1]):
+            return None
+        if (half, length) not in self._made:
+            tokens = mask or TokenMask(self.size, place[1])
+            self._made[half, length] = tokens.among(place[0], length)
+        return self._made[half, length]
 
     def _of_either(self, length: int) -> TokenMask | None:
-        decoder = self._of_decoder(length)
+        decoder = self.decoder
         if self.main is None or self.main.length != length:
             return decoder
         if self.main.same_tokens(decoder or TokenMask(self.main.size, length)):
@@ -215,14 +249,14 @@ def masks_by_view(
         size: Number of samples of the batch.
 
     Returns:
-        One for each view; the same object where the key is the same.
+        One for each view; the same object where the mask is the same.
 
     Raises:
         ConfigError, ShapeError: As for `BatchMasks`.
     """
-    keys = {rows.mask for rows in views}
-    masks = {key: BatchMasks(rules, inputs, key, size) for key in keys}
-    return [masks[rows.mask] for rows in views]
+    asked = {(rows.mask, rows.mask_is_padding): rows for rows in views}
+    masks = {each: BatchMasks(rules, inputs, rows, size) for each, rows in asked.items()}
+    return [masks[rows.mask, rows.mask_is_padding] for rows in views]
 
 
 def _upwards(layer: str) -> Iterator[str]:
@@ -233,10 +267,19 @@ def _upwards(layer: str) -> Iterator[str]:
     yield ""
 
 
-def _read(inputs: Mapping[str, Any], key: str, size: int) -> TokenMask | None:
+def _read(
+    inputs: Mapping[str, Any], key: str, size: int, said: bool | None = None
+) -> TokenMask | None:
     if inputs.get(key) is None:
         return None
-    mask = TokenMask.read(inputs[key], key)
+    marks_padding = padding_is_marked(key, said)
+    if marks_padding is None:
+        way_out = f"Rows(mask={key!r}, mask_is_padding=True)"
+        raise ConfigError(
+            f"rows: the ones of mask {key!r} may be the padding or the real tokens. Use {way_out} "
+            "if they are the padding, with False if they are the real tokens."
+        )
+    mask = TokenMask.read(inputs[key], key, marks_padding)
     if mask.size != size:
         raise ShapeError(
             f"mask {key!r}: {mask.size} samples, but the batch has {size}. "
@@ -248,15 +291,9 @@ def _read(inputs: Mapping[str, Any], key: str, size: int) -> TokenMask | None:
 def _decoder_length(inputs: Mapping[str, Any], mask: TokenMask | None) -> int | None:
     if mask is not None:
         return mask.length
-    lengths = (inputs[key].shape[1] for key in DECODER_INPUTS if inputs.get(key) is not None)
+    keys = (*DECODER_INPUTS, "tgt")
+    lengths = (inputs[key].shape[1] for key in keys if inputs.get(key) is not None)
     return next(lengths, None)
-
-
-def _goes_with(value: Tensor, mask: TokenMask) -> bool:
-    """Tell whether an input has the mask's tokens: (B, T), (B, T, D), or audio's (B, D, T)."""
-    if value.ndim not in (2, 3) or value.shape[0] != mask.size:
-        return False
-    return mask.length in (value.shape[1], value.shape[-1])
 
 
 def _shorten(
@@ -280,7 +317,11 @@ def _shorten(
 
 
 def _mismatch(length: int, mask: TokenMask, key: str) -> ShapeError:
+    padded = (
+        " Where the model pads to a multiple of N inside, pad so before: pad_to_multiple_of=N of "
+        "the tokenizer, or of data of kind text."
+    )
     return ShapeError(
         f"its output has {length} tokens, but mask {key!r} has {mask.length}. Leave this layer "
-        "out, or give the mask that fits with Rows(mask=...)."
+        f"out, or give the mask that fits with Rows(mask=...).{padded * (length > mask.length)}"
     )

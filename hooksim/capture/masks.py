@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hooksim.capture.mask_forms import kept_tokens
 from hooksim.errors import ShapeError
 
 __all__ = ["TokenMask"]
@@ -31,32 +32,49 @@ class TokenMask:
         self._moved: dict[tuple[str, torch.device], Tensor] = {}
 
     @classmethod
-    def read(cls, mask: Tensor, key: str) -> "TokenMask":
+    def read(cls, mask: Tensor, key: str, marks_padding: bool = False) -> "TokenMask":
         """Read a batch's mask.
 
         Args:
-            mask: `(size, length)`, nonzero for real tokens, any dtype, any device.
+            mask: `(size, length)`, nonzero for real tokens, any dtype, any device; or one of the
+                forms that attention takes: see `kept_tokens`.
             key: Its key in the batch, for messages.
+            marks_padding: Whether it is nonzero for padding instead.
 
         Returns:
             The facts of the mask.
 
         Raises:
-            ShapeError: The mask is not `(size, length)`, or a sequence has no real token.
+            ShapeError: The mask has another shape, or a sequence has no real token.
         """
-        keep = torch.as_tensor(mask).detach().cpu() != 0
-        if keep.ndim != 2:
+        keep = kept_tokens(mask, marks_padding)
+        if keep is None:
             raise ShapeError(
-                f"mask {key!r}: shape {tuple(keep.shape)}, expected (samples, tokens). "
+                f"mask {key!r}: shape {tuple(mask.shape)}, expected (samples, tokens). "
                 "Give another key with Rows(mask=...)."
             )
         empty = (~keep.any(dim=1)).nonzero().flatten()
         if len(empty):
             raise ShapeError(
                 f"mask {key!r}: sample {int(empty[0])} of the batch has no real token, "
-                "so it has no row. Leave empty sequences out of the data."
+                "so it has no row. Leave empty sequences out of the data"
+                + ("." if marks_padding else ", or say Rows(mask_is_padding=True) of its ones.")
             )
         return cls(keep.shape[0], keep.shape[1], keep)
+
+    def among(self, left: int, length: int) -> "TokenMask":
+        """Give the mask of the same tokens among others, which are none of the input's.
+
+        Args:
+            left: How many stand in front of them.
+            length: How many there are in all.
+
+        Returns:
+            The wider mask.
+        """
+        keep = torch.zeros(self.size, length, dtype=torch.bool)
+        keep[:, left : left + self.length] = self._kept
+        return TokenMask(self.size, length, keep)
 
     @property
     def full(self) -> bool:

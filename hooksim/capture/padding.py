@@ -3,14 +3,15 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hooksim.capture.batches import main_tensor
+from hooksim.capture.decoder_inputs import DECODER_INPUTS
+from hooksim.capture.mask_forms import DECODER_MASK, mask_key
 
 __all__ = ["UnmaskedPadding", "padding_tokens"]
-
-_DECODER_TOKENS = "decoder_input_ids"
 
 
 def padding_tokens(model: nn.Module) -> frozenset[int]:
@@ -39,9 +40,11 @@ def padding_tokens(model: nn.Module) -> frozenset[int]:
 class UnmaskedPadding:
     """Looks for padding in the tokens of one model's batches, until some is found.
 
-    Padded tokens look like this: a padding token stands nowhere but in runs at the ends of the
-    rows, one of these runs is of two or more, and every row holds another token too. The host's
-    batches are all looked at, those that come on an accelerator only once: a look waits for it.
+    Padded tokens look like this: a padding token stands nowhere but at the ends of the rows, in
+    runs of two or more at one end, and once at most at the other, where it may begin or end a
+    text; and every row holds another token too. A token that ever stands elsewhere is none of
+    padding, and is not looked for again. The host's batches are all looked at, those that come on
+    an accelerator only once: a look waits for it.
 
     State: `found`, what is padded, the start of a sentence; empty so far.
 
@@ -70,10 +73,10 @@ class UnmaskedPadding:
             inputs: The batch's mapping, for its masks.
         """
         for key, value, masks in [] if self.found else _asked(given, self._masks):
-            missing = [mask for mask in masks if inputs.get(mask) is None]
+            missing = [mask for mask in masks if mask_key(inputs, mask) is None]
             if not missing or (self._looked and value.device.type != "cpu"):
                 continue
-            token = _padded_with(value, self._tokens)
+            token = self._padded_with(value)
             if token is not None:
                 what = repr(key) if key else "the input"
                 runs = f"{what} ends or begins in runs of the padding token {token}"
@@ -81,27 +84,37 @@ class UnmaskedPadding:
                 break
         self._looked = True
 
+    def _padded_with(self, values: Tensor) -> int | None:
+        """The token that rows are padded with, if they look so."""
+        if values.is_nested or values.ndim != 2 or values.dtype not in (torch.int32, torch.int64):
+            return None
+        if values.is_meta or values.shape[0] == 0 or values.shape[1] < 3 or not self._tokens:
+            return None
+        values = values.to("cpu")
+        # Padding ends some row in two of a kind: most batches are done with here.
+        ends = torch.cat([values[:, :2], values[:, -2:]])
+        twice = ends[ends[:, 0] == ends[:, 1], 0].tolist()
+        for token in [each for each in self._tokens if each in twice]:
+            rows = (values == token).numpy()
+            before, after = _run(rows), _run(rows[:, ::-1])
+            if (rows.sum(axis=1) > before + after).any():
+                self._tokens.remove(token)
+            elif min(before.max(), after.max()) <= 1 and not rows.all(axis=1).any():
+                return token
+        return None
+
 
 def _asked(given: Mapping[str, Any], masks: list[str]) -> list[tuple[str, Tensor, list[str]]]:
     """The inputs that may be tokens, by name, and the keys of the masks that each needs."""
     main = main_tensor(given)
     asked = [] if main is None else [(key, main, masks) for key in given if given[key] is main]
-    if isinstance(given.get(_DECODER_TOKENS), Tensor):
-        asked.append((_DECODER_TOKENS, given[_DECODER_TOKENS], ["decoder_attention_mask"]))
+    tokens = given.get(DECODER_INPUTS[0])
+    if isinstance(tokens, Tensor):
+        asked.append((DECODER_INPUTS[0], tokens, [DECODER_MASK]))
     return asked
 
 
-def _padded_with(values: Tensor, tokens: list[int]) -> int | None:
-    """The token that rows are padded with, if they look so."""
-    if values.is_nested or values.ndim != 2 or values.dtype not in (torch.int32, torch.int64):
-        return None
-    for token in tokens if values.numel() and not values.is_meta else []:
-        padding = values == token
-        # 1 as long as nothing but padding came before, from the left and from the right.
-        begins = padding.cumprod(dim=1)
-        ends = padding.flip(1).cumprod(dim=1)
-        longest = max(int(begins.sum(dim=1).amax()), int(ends.sum(dim=1).amax()))
-        outside = padding & ~(begins | ends.flip(1)).bool()
-        if longest >= 2 and not bool(outside.any()) and not bool(padding.all(dim=1).any()):
-            return token
-    return None
+def _run(rows: np.ndarray) -> np.ndarray:
+    """How many of each row's first entries are set."""
+    counts: np.ndarray = np.where(rows.all(axis=1), rows.shape[1], (~rows).argmax(axis=1))
+    return counts

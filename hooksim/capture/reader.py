@@ -11,13 +11,15 @@ from torch import nn
 
 from hooksim.capture.batches import PairedBatch, describe, not_tensors
 from hooksim.capture.calls import Call, Forward, ModelCaller
+from hooksim.capture.channels import ChannelDims
 from hooksim.capture.doubts import DOUBTS, PADDING, TIME_FIRST
 from hooksim.capture.eager import eager
-from hooksim.capture.early_end import hooked_modules, ours
+from hooksim.capture.early_end import LateChanges, hooked_modules, ours
+from hooksim.capture.feeding import InputHook
 from hooksim.capture.fingerprints import fingerprints
 from hooksim.capture.forward_pass import EndForward, ForwardPass
 from hooksim.capture.holding import held
-from hooksim.capture.hooks import forward_hooks, input_hooks
+from hooksim.capture.hooks import forward_hooks, input_hooks, output_hooks
 from hooksim.capture.layers import named_layers, unwrap
 from hooksim.capture.mask_rules import BatchMasks, MaskRules, masks_by_view
 from hooksim.capture.missing_inputs import missing_inputs_hint
@@ -30,6 +32,7 @@ from hooksim.capture.placement import (
     other_precision,
     placed,
 )
+from hooksim.capture.routed import Routed
 from hooksim.capture.slices import BatchPosition, Reduce, Slice
 from hooksim.capture.time_first import TimeFirst
 from hooksim.capture.view import Captured, Firing, LayerInfo, View, ViewLayers
@@ -93,6 +96,7 @@ class ModelReader:
         masks = frozenset(view.rows.mask for view in views)
         self._caller = ModelCaller(self.model, side, forward, masks)
         self._padding = UnmaskedPadding(self.model, masks)
+        self._channels = ChannelDims(self.model)
         self._input_device = torch.device("cpu")
         self._device = as_device(device)
         self._stop_early = stop_early and can_stop_early(self.model)
@@ -148,16 +152,28 @@ class ModelReader:
         masks = masks_by_view(self._rules, call.inputs, policies, call.size)
         first = not self._expected
         current = ForwardPass(
-            self._layers, masks, call.size, reduce, at, self._expected, self._until
+            self._layers,
+            masks,
+            call.size,
+            reduce,
+            at,
+            self._expected,
+            self._until,
+            self._channels,
         )
         self._padding.look(call.given, call.inputs)
         times = TimeFirst(self.model, call.size)
         if first:
-            with _single_samples(call), self._learning(call, masks, times):
-                self._run(call, current, item)
+            routed = Routed(self.model)
+            routed.begin(call.size)
+            watches = [*times.hooks(), *routed.hooks()]
+            with _single_samples(call), self._learning(call, masks, watches):
+                self._run_whole(call, current, item)
+                current.refuse(routed.reasons())
                 self._settle(current)
         else:
-            self._run(call, current, item)
+            with self._learning(call, masks, []):
+                self._run(call, current, item)
             current.check_firings()
         title = self._layers[0].title
         self._note([*_told_by(title, call), *_doubts(title, self._padding, times)])
@@ -244,6 +260,23 @@ class ModelReader:
         if current.error is not None:
             raise current.error
 
+    def _run_whole(self, call: Call, current: ForwardPass, item: Any) -> None:
+        """Run the first batch, which shows whether later ones may end early."""
+        if not self._stop_early:
+            self._run(call, current, item)
+            return
+        read = {layer.module for view in self._layers for layer in view.selected} | self._hooked
+        late = LateChanges(self.model, read)
+        with forward_hooks(late.hooks()):
+            self._run(call, current, item)
+        if found := late.found():
+            self._stop_early = False
+            text = (
+                f"{self.titles[0]}: every forward runs to its end, since it changes {found} after "
+                "the last layer that is read."
+            )
+            self._note([Note("runs_whole", text)])
+
     def _hint(self, call: Call, item: Any) -> str:
         """Say which input is missing, unless the model was called in another way than by names."""
         if self._caller.forward is not None or "" in call.given:
@@ -260,17 +293,22 @@ class ModelReader:
                 kept.append(note)
 
     @contextmanager
-    def _learning(self, call: Call, masks: list[BatchMasks], times: TimeFirst) -> Iterator[None]:
+    def _learning(
+        self, call: Call, masks: list[BatchMasks], watches: list[tuple[nn.Module, InputHook]]
+    ) -> Iterator[None]:
         mask = next((each.main for each in masks if each.main is not None), None)
         self._rules.expect(call.passed, mask)
-        with input_hooks([*(self._rules.watch() if mask is not None else []), *times.hooks()]):
+        seen = [*self._rules.watch(), *watches]
+        given = [] if self._expected else self._channels.hooks()
+        with input_hooks(seen), output_hooks(self._rules.listen()), forward_hooks(given):
             yield
-        self._rules.expect({}, None)  # the tensors of this batch are let go
+        self._rules.rest()
 
     def _settle(self, current: ForwardPass) -> None:
         for index, view in enumerate(self._layers):
             captured, refused = current.captured[index], current.refused[index]
             self._note(view.settle(current.fired, captured, refused))
+            self._note(view.turned_notes(self._channels.in_front))
         self._expect(current.fired)
 
     def _expect(self, counts: Mapping[nn.Module, int]) -> None:

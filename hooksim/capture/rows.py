@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.policies import POLICIES, wide_dtype
-from hooksim.errors import ConfigError, NoRowsError
+from hooksim.errors import ConfigError, NoRowsError, ShapeError
 from hooksim.spelling import close_names
 
 __all__ = ["Rows", "TakenRows", "as_rows", "batch_first_hint", "take_rows"]
@@ -30,7 +30,10 @@ class Rows:
     Args:
         policy: One of the names above.
         normalize: Scale every row to length 1, so that similarity is by cosine.
-        mask: Key of the batch's mask of real tokens.
+        mask: Key of the batch's mask of real tokens. Where the usual one is missing, torch's
+            `src_key_padding_mask` is read, and `tgt_key_padding_mask` for a decoder.
+        mask_is_padding: Whether the ones of the mask are the padding. None goes by its name: they
+            are in `*key_padding_mask`; of a `padding_mask` it has to be said.
         output_index: Which element of a layer's output to take: its position in the tuple or
             dict, or its name as the notes of a result write it, such as `"1.0"` for the first
             element of the second. None takes the first floating tensor with the batch in front;
@@ -39,8 +42,10 @@ class Rows:
             the batch in front whatever the model wants: samples are counted, cut and matched
             there. For a model that takes `(T, B, D)`, such as an `nn.LSTM` as it comes, give
             `(B, T, D)` and `forward=lambda model, batch: model(batch.transpose(0, 1))`.
-        channel_dim: The channels of a 4-D activation, for `mean`, the only one to read it: -1 for
-            channels-last.
+        channel_dim: The channels of an activation; -1 for channels-last. None is dimension 1 of a
+            4-D activation, where only `mean` reads it. Of a 3-D one it is the last, `(B, T, D)`, or
+            dimension 1 of `(B, C, L)`, where a 1-D convolution, or a norm or pooling of that kind,
+            made it: then the L steps stand for the tokens.
 
     Raises:
         ConfigError: The policy is not known.
@@ -59,7 +64,8 @@ class Rows:
     mask: str = "attention_mask"
     output_index: int | str | None = None
     batch_dim: int = 0
-    channel_dim: int = 1
+    channel_dim: int | None = None
+    mask_is_padding: bool | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -150,8 +156,7 @@ def take_rows(
             over processes is taken as the plain tensor that it stands for.
         rows: The row policy.
         size: Number of samples B of the batch.
-        mask_of: Gives the mask for a layer of T tokens, or None where all are real. Asked for
-            3-D activations only.
+        mask_of: Gives the mask for a layer of T tokens, or None where all are real.
         own: Whether the rows are kept, and so must not share memory with the activation. False
             where they are used up before the hook returns.
 
@@ -175,9 +180,14 @@ def take_rows(
     policy = POLICIES[rows.policy].get(batch.ndim)
     if policy is None:
         raise NoRowsError(_no_policy(rows.policy, plain))
+    channel = _channel(batch.ndim, rows)
+    if batch.ndim == 3 and channel == 1:
+        batch = batch.transpose(1, 2)
     tokens = None if mask_of is None or batch.ndim != 3 else mask_of(batch.shape[1])
+    if mask_of is not None and batch.ndim > 3:
+        _refuse_padding(batch, rows.policy, mask_of)
     tokens = tokens or TokenMask(size, batch.shape[1])
-    values = policy(batch, tokens, _channel(batch.ndim, rows))
+    values = policy(batch, tokens, channel)
     values = values.to(wide_dtype(values.dtype))
     if rows.normalize:
         values = _unit_rows(values)
@@ -220,9 +230,27 @@ def _batch_in_front(activation: Tensor, rows: Rows, size: int) -> Tensor:
     return batch[:, None] if batch.ndim == 1 else batch
 
 
+def _refuse_padding(batch: Tensor, policy: str, mask_of: Callable[[int], TokenMask | None]) -> None:
+    """Refuse heads or maps of attention over padded tokens, which would be rows of padding too."""
+    for length in dict.fromkeys(batch.shape[1:]):
+        try:
+            tokens = mask_of(length)
+        except ShapeError:  # no dimension of tokens
+            continue
+        if tokens is not None and not tokens.full:
+            raise NoRowsError(
+                f"its output {tuple(batch.shape)} holds {length} tokens of which the mask marks "
+                f"some as padding, and policy {policy!r} cannot leave them out. Select the layer "
+                "around it."
+            )
+
+
 def _channel(ndim: int, rows: Rows) -> int:
     """Give the channel dimension once the batch is in front; 0 where it is the batch's."""
-    channel, batch = rows.channel_dim % ndim, rows.batch_dim % ndim
+    if rows.channel_dim is None and ndim == 3:
+        return 2
+    channel = (1 if rows.channel_dim is None else rows.channel_dim) % ndim
+    batch = rows.batch_dim % ndim
     if channel == batch:
         return 0
     return channel + 1 if channel < batch else channel

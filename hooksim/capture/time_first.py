@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hooksim.capture.feeding import InputHook
 from hooksim.capture.layers import named_layers
-from hooksim.capture.mask_rules import InputHook
 
 __all__ = ["TimeFirst"]
 

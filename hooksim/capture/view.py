@@ -1,7 +1,7 @@
 """What one side wants of a model, and the layers that the first batch made of it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -221,6 +221,25 @@ class ViewLayers:
         self.firings = list(chosen.values())
         self.infos = [_info(name, firing, captured[firing]) for name, firing in chosen.items()]
         return [*_drop_notes(self.title, dropped), *_output_notes(self.title, chosen, captured)]
+
+    def turned_notes(self, in_front: Mapping[Hashable, bool]) -> list[Note]:
+        """Say which layers were read with their channels in front of time.
+
+        Args:
+            in_front: What was learnt of each firing.
+
+        Returns:
+            One note, or none where nothing was.
+        """
+        pairs = zip(self.firings, self.infos, strict=True)
+        names = [info.name for firing, info in pairs if in_front.get(firing)]
+        if self.rows.channel_dim is not None or not names:
+            return []
+        text = (
+            f"{self.title}: read {_quoted(names)} as (samples, channels, time), each step as a "
+            "token. Rows(channel_dim=2) reads (samples, tokens, channels)."
+        )
+        return [Note("channels_in_front", text)]
 
     def keep(self, names: Sequence[str]) -> None:
         """Read only some of the layers from now on.

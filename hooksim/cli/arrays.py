@@ -1,12 +1,14 @@
 """Arrays of an `.npz` file as batches of tensors."""
 
+from os import SEEK_END
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Any, BinaryIO
+from zipfile import ZipFile
 
 from hooksim.capture.batches import PairedBatch
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
 from hooksim.errors import ConfigError
+from hooksim.loading import local_path
 from hooksim.loading.wording import first_line, listed
 from hooksim.spelling import did_you_mean
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["npz_batches", "read_npz"]
+
+_MOST_UNFOLDED = 100  # bytes for each byte of a file
+_HARMLESS = 1 << 28  # bytes that are no danger to anybody
 
 
 def npz_batches(
@@ -45,7 +50,7 @@ def npz_batches(
     """
     held = read_npz(path)
     names = _names(path, held, arrays, ids)
-    tensors = {key: _tensor(held[name]) for key, name in names.items()}
+    tensors = {key: _tensor(name, held[name]) for key, name in names.items()}
     n_samples = _length({name: held[name] for name in [*names.values(), *([ids] if ids else [])]})
     file = Path(path).name
     all_ids = [f"{file}:{index}" for index in range(n_samples)] if ids is None else held[ids]
@@ -75,19 +80,35 @@ def read_npz(path: str) -> "dict[str, np.ndarray[Any, Any]]":
     """
     import numpy as np
 
-    file = Path(path).expanduser()
+    file = local_path(path)
     if not file.is_file():
         raise ConfigError(f"path: no file {path!r} in {str(Path.cwd())!r}")
     try:
-        held = np.load(file, allow_pickle=False)
-        if isinstance(held, np.ndarray):
-            raise ConfigError(f"path: {path!r} is a single array; expected an .npz file")
-        with held:
-            return dict(held)
-    except (ValueError, OSError, BadZipFile, MemoryError) as error:
-        if isinstance(error, ConfigError):
-            raise
+        with file.open("rb") as stream:
+            _check_kind(path, stream)
+            with np.load(stream, allow_pickle=False) as held:
+                return dict(held)
+    except ConfigError:
+        raise
+    except Exception as error:  # zip files, compressions and arrays have each their own errors
         raise ConfigError(f"path: cannot read {path!r}: {first_line(error)}") from error
+
+
+def _check_kind(path: str, stream: BinaryIO) -> None:
+    """Refuse a file of one array, and one that is small and unfolds to more than memory holds."""
+    import numpy as np
+
+    if stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+        raise ConfigError(f"path: {path!r} is a single array; expected an .npz file")
+    size = stream.seek(0, SEEK_END)
+    with ZipFile(stream) as archive:
+        unfolded = sum(part.file_size for part in archive.infolist())
+    if unfolded > max(_HARMLESS, _MOST_UNFOLDED * size):
+        raise ConfigError(
+            f"path: {path!r} holds {size:,} bytes that unfold to {unfolded:,}, which no "
+            "activations do. Save the arrays with np.savez, not compressed"
+        )
+    stream.seek(0)
 
 
 def _names(
@@ -123,8 +144,11 @@ def _length(arrays: "dict[str, np.ndarray[Any, Any]]") -> int:
     return length
 
 
-def _tensor(array: "np.ndarray[Any, Any]") -> "Tensor":
+def _tensor(name: str, array: "np.ndarray[Any, Any]") -> "Tensor":
     import torch
 
-    tensor = torch.from_numpy(array)
+    try:
+        tensor = torch.from_numpy(array)
+    except (TypeError, ValueError) as error:  # texts, dates, numbers in another byte order
+        raise ConfigError(f"arrays: {name!r} holds {array.dtype}, expected numbers") from error
     return tensor.to(torch.get_default_dtype()) if tensor.dtype == torch.float64 else tensor

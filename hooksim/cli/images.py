@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hooksim.capture.batches import PairedBatch, batch_size, describe
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
-from hooksim.cli.pictures import Pictures, find_pictures, read_picture
+from hooksim.cli.pictures import Pictures, find_pictures, read_picture, uses_few_bits
 from hooksim.cli.preparation import Preparation, load_pair
 from hooksim.cli.schema import KindOf, LocalPath
 from hooksim.errors import ConfigError, Note
 from hooksim.loading import PROCESSOR_KINDS, load_processor
-from hooksim.loading.wording import first_line, shown
+from hooksim.loading.wording import count, first_line, listed, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,6 +68,8 @@ class ImageBatches(Batches):
         batch_size: Pictures in a batch.
         processor_a: Image processor of model A, and of both where the other is None.
         processor_b: Image processor of model B where it differs.
+
+    State: `dark_ids`, the ids of pictures of 16 bits that use 12 or fewer, as they are read.
     """
 
     def __init__(
@@ -77,10 +79,16 @@ class ImageBatches(Batches):
         self.pictures = pictures
         self.processor_a = processor_a
         self.processor_b = processor_b
+        self.dark_ids: set[str] = set()
 
     def _batch(self, samples: range) -> Any:
         ids = self.pictures.ids[samples.start : samples.stop]
         pictures = [read_picture(self.pictures.folder, name) for name in ids]
+        self.dark_ids |= {
+            name
+            for name, picture in zip(ids, pictures, strict=True)
+            if name in self.pictures.deep and uses_few_bits(picture)
+        }
         first = _processed("processor_a", self.processor_a, pictures, ids)
         if self.processor_b is not None:
             second = _processed("processor_b", self.processor_b, pictures, ids)
@@ -90,8 +98,15 @@ class ImageBatches(Batches):
         return PairedBatch(first, first, ids)
 
     def notes(self) -> list[Note]:
-        """Say which files were not read, and of which pictures only a part."""
-        return self.pictures.notes
+        """Say which files were not read, of which only a part, and which came out almost black."""
+        if not self.dark_ids:
+            return self.pictures.notes
+        some = f"{count(self.dark_ids, 'picture')} of 16 bits ({listed(sorted(self.dark_ids))})"
+        text = (
+            f"data: {some} came out almost black: no value uses more than 12 of the bits. Scale "
+            "the values to 16 bits (12-bit ones times 16)."
+        )
+        return [*self.pictures.notes, Note("dark_pictures", text)]
 
 
 def _processed(key: str, processor: Any, pictures: list["Image"], ids: list[str]) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.loading.local import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
 
     if Path(options.source).suffix in (".yaml", ".yml"):
         sides, selected, legend = _of_config(options)
-    elif _is_recording(Path(options.source).expanduser()):
+    elif _is_recording(local_path(options.source, "CONFIG|PATH")):
         if options.set:
             raise ConfigError("--set changes a configuration; a recording has none")
         sides, selected, legend = _of_recording(options.source)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hooksim.errors import ConfigError, Note
+from hooksim.loading import local_path
 from hooksim.loading.wording import count, first_line, listed
 from hooksim.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Pictures", "find_pictures", "read_picture"]
+__all__ = ["Pictures", "find_pictures", "read_picture", "uses_few_bits"]
 
 _FAILS_WITH = (OSError, ValueError, SyntaxError, MemoryError)  # what Pillow's formats raise
 
@@ -25,11 +26,13 @@ class Pictures(NamedTuple):
         folder: The folder.
         ids: Their paths inside it, with `/` between the parts, one a picture.
         notes: Files beside them, and pictures of several frames.
+        deep: The ids of those of 16 bits.
     """
 
     folder: Path
     ids: list[str]
     notes: list[Note]
+    deep: frozenset[str] = frozenset()
 
 
 def find_pictures(path: str) -> Pictures:
@@ -50,7 +53,7 @@ def find_pictures(path: str) -> Pictures:
     """
     from PIL import Image
 
-    folder = Path(path).expanduser()
+    folder = local_path(path)
     if not folder.is_dir():
         wrong = "is a file, expected a folder" if folder.exists() else "is no folder"
         close = did_you_mean(path, [str(child) for child in folder.parent.glob("*/")])
@@ -64,8 +67,10 @@ def find_pictures(path: str) -> Pictures:
     if not ids:
         among = f" among {count(others, 'file')} ({listed(others)})" if others else ""
         raise ConfigError(f"path: {path!r} holds no pictures{among}")
-    several = [name for name in ids if _has_more_frames(folder, name)]
-    return Pictures(folder, ids, _notes(others, several, len(ids)))
+    seen = {name: _seen(folder, name) for name in ids}
+    several = [name for name in ids if seen[name].several]
+    deep = frozenset(name for name in ids if seen[name].deep)
+    return Pictures(folder, ids, _notes(others, several, len(ids)), deep)
 
 
 def read_picture(folder: Path, name: str) -> "Image":
@@ -126,12 +131,20 @@ def _natural(name: str) -> list[tuple[str, int, str]]:
     ]
 
 
-def _has_more_frames(folder: Path, name: str) -> bool:
+class _Seen(NamedTuple):
+    """What a picture's file says without being decoded."""
+
+    several: bool  # frames
+    deep: bool  # 16 bits
+
+
+def _seen(folder: Path, name: str) -> _Seen:
     from PIL import Image
 
     try:
         with Image.open(folder / name) as picture:
-            return bool(getattr(picture, "is_animated", False))
+            deep = picture.mode.startswith("I;16")
+            return _Seen(bool(getattr(picture, "is_animated", False)), deep)
     except (*_FAILS_WITH, Image.DecompressionBombError) as error:
         raise ConfigError(f"path: {_cannot_read(name, error)}") from error
 
@@ -151,6 +164,20 @@ def _eight_bits(picture: "Image") -> "Image":
 
     pixels = np.asarray(picture)
     return Image.fromarray((pixels.astype(np.uint32) * 255 // 65535).astype(np.uint8))
+
+
+def uses_few_bits(picture: "Image") -> bool:
+    """Tell whether a picture of 16 bits came out almost black: its values have 12 bits or fewer.
+
+    Args:
+        picture: As `read_picture` gives it.
+
+    Returns:
+        True where no value is above a sixteenth of the range.
+    """
+    import numpy as np
+
+    return bool(np.asarray(picture).max() < 16)
 
 
 def _notes(others: list[str], several: list[str], n_pictures: int) -> list[Note]:

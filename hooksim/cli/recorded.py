@@ -8,7 +8,7 @@ from torch import nn
 
 from hooksim.cli.arrays import read_npz
 from hooksim.errors import ConfigError, HooksimError, Note
-from hooksim.loading import MODEL_KINDS, checkpoint, import_factory, load_model
+from hooksim.loading import MODEL_KINDS, check_model, import_factory, load_model
 from hooksim.loading.wording import listed
 from hooksim.recording import Recording
 
@@ -95,7 +95,8 @@ def check_side(spec: Mapping[str, Any]) -> None:
     if "factory" in spec:
         import_factory(spec["factory"])
     elif not is_recorded(spec):
-        checkpoint(spec["path"], spec.get("subfolder"), spec.get("revision"))
+        others = (spec.get(key) for key in ("subfolder", "revision", "base_model"))
+        check_model(spec["path"], *others)
 
 
 def load_side(spec: Mapping[str, Any]) -> LoadedSide:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
@@ -12,7 +11,7 @@ from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
 from hooksim.cli.preparation import Preparation, load_pair
 from hooksim.cli.schema import KindOf, LocalPath
 from hooksim.errors import ConfigError, Note
-from hooksim.loading import TOKENIZER_KINDS, load_tokenizer
+from hooksim.loading import TOKENIZER_KINDS, load_tokenizer, local_path
 from hooksim.loading.wording import listed
 from hooksim.spelling import did_you_mean
 
@@ -42,6 +41,7 @@ def text_batches(
     path: str,
     field: str | None = None,
     max_length: Annotated[int, Field(ge=1)] | None = None,
+    pad_to_multiple_of: Annotated[int, Field(ge=1)] | None = None,
     batch_size: BatchSize = 32,
     tokenizer_a: TokenizerSpec | None = None,
     tokenizer_b: TokenizerSpec | None = None,
@@ -57,6 +57,9 @@ def text_batches(
             are no samples.
         field: Key of the text in a `.jsonl` file; `text` where it is left out.
         max_length: Longest sequence in tokens; None for the tokenizer's own limit.
+        pad_to_multiple_of: Pad further, to a multiple of this: for models that would pad inside,
+            such as those with windows of attention, whose layers then have more tokens than the
+            mask.
         batch_size: Lines in a batch.
         tokenizer_a: Spec of model A's tokenizer, where its checkpoint holds none.
         tokenizer_b: The same for model B.
@@ -69,7 +72,8 @@ def text_batches(
     """
     texts = read_texts(path, field)
     tokenizers = load_pair(_TOKENIZERS, models, tokenizer_a, tokenizer_b)
-    return TextBatches(texts, batch_size, max_length, *tokenizers)
+    padding = {"padding": "longest", "pad_to_multiple_of": pad_to_multiple_of}
+    return TextBatches(texts, batch_size, max_length, padding, *tokenizers)
 
 
 class TextBatches(Batches):
@@ -79,6 +83,7 @@ class TextBatches(Batches):
         texts: The texts and their ids.
         batch_size: Lines in a batch.
         max_length: Longest sequence in tokens; None for each tokenizer's own limit.
+        padding: How far to pad, as tokenizers are told.
         tokenizer_a: Tokenizer of model A, and of both where the other is None.
         tokenizer_b: Tokenizer of model B where it differs.
 
@@ -90,12 +95,14 @@ class TextBatches(Batches):
         texts: Texts,
         batch_size: int,
         max_length: int | None,
+        padding: Mapping[str, Any],
         tokenizer_a: Any,
         tokenizer_b: Any = None,
     ) -> None:
         super().__init__(len(texts.texts), batch_size, self._batch)
         self.texts = texts
         self.max_length = max_length
+        self.padding = padding
         self.tokenizer_a = tokenizer_a
         self.tokenizer_b = tokenizer_b
         self.cut_ids: set[str] = set()
@@ -113,7 +120,7 @@ class TextBatches(Batches):
         limit = self.max_length or (own if own < _NO_LIMIT else None)
         tokens = tokenizer(
             texts,
-            padding="longest",
+            **self.padding,
             padding_side="right",
             truncation=limit is not None,
             max_length=limit,
@@ -146,7 +153,7 @@ def read_texts(path: str, field: str | None = None) -> Texts:
     Raises:
         ConfigError: No such file, another kind of file, a line without the field, or no text.
     """
-    file = Path(path).expanduser()
+    file = local_path(path)
     if file.suffix not in (".txt", ".jsonl"):
         raise ConfigError(f"path: expected a .txt or .jsonl file, got {path!r}")
     if field is not None and file.suffix == ".txt":
@@ -172,7 +179,7 @@ def _of(line: str, field: str | None, where: str) -> str:
     name = "text" if field is None else field
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"path: {where} is not JSON: {error}") from error
     if not isinstance(record, dict):
         raise ConfigError(f"path: expected an object in {where}, got {type(record).__name__}")

@@ -164,12 +164,12 @@ def _check_hub(path: str, revision: str | None) -> None:
         raise ConfigError(f"path: {path!r} is a file, expected the folder of a checkpoint")
     parent = Path(path).parent
     beside_folders = parent != Path() and parent.is_dir()  # a typo in a path, not a hub id
-    if beside_folders or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path):
+    if beside_folders or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path, re.ASCII):
         close = did_you_mean(path, [str(child) for child in parent.glob("*/")])
         raise ConfigError(f"path: no folder {path!r}{close or f' in {str(Path.cwd())!r}'}")
-    if isinstance(try_to_load_from_cache(path, "config.json", revision=revision), str):
-        return
     try:
+        if isinstance(try_to_load_from_cache(path, "config.json", revision=revision), str):
+            return
         HfApi().model_info(path, revision=revision, timeout=10)
     except Exception as error:
         reason = f"{type(error).__name__}: {first_line(error)}"

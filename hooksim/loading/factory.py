@@ -32,7 +32,7 @@ def import_factory(name: str) -> Callable[..., Any]:
         3.0
     """
     module_name, colon, path = name.partition(":")
-    if not (module_name and colon and path):
+    if not (module_name and colon and path) or module_name.startswith("."):
         raise ConfigError(f"factory: expected 'package.module:function', got {name!r}")
     try:
         found: Any = import_module(module_name)

@@ -1,12 +1,14 @@
 """What makes a model's input of raw samples: the tokenizer or image processor of a checkpoint."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from hooksim.errors import ConfigError
+from hooksim.loading.adapter import adapter_in
 from hooksim.loading.checkpoint import LOADING_FAILS_WITH, checkpoint, transformers_messages_off
 from hooksim.loading.factory import call_factory
+from hooksim.loading.local import local_path
 from hooksim.loading.wording import first_line
 
 __all__ = [
@@ -41,7 +43,7 @@ def load_transformers_tokenizer(
         ConfigError: Nothing at `path`, or no tokenizer in it.
     """
     # Without any file transformers makes some tokenizers up, with an empty vocabulary.
-    where, place = checkpoint(path, subfolder, revision, "tokenizer", _TOKENIZER_FILES)
+    where, place = _place("tokenizer", _TOKENIZER_FILES, path, subfolder, revision)
     place["trust_remote_code"] = trust_remote_code
     return _from_pretrained("AutoTokenizer", "tokenizer", where, place)
 
@@ -71,11 +73,11 @@ def load_transformers_processor(
         ConfigError: Nothing at `path`, no image processor in it, or one that needs torchvision.
     """
     what = "image processor"
-    file = Path(path).expanduser()
+    file = local_path(path)
     if file.suffix == ".json" and file.is_file() and not (subfolder or revision):
         where, place = path, {"pretrained_model_name_or_path": str(file)}
     else:
-        where, place = checkpoint(path, subfolder, revision, what, _PROCESSOR_FILES)
+        where, place = _place(what, _PROCESSOR_FILES, path, subfolder, revision)
     options = {"backend": "pil", "trust_remote_code": trust_remote_code}
     return _from_pretrained("AutoImageProcessor", what, where, {**place, **options})
 
@@ -94,6 +96,16 @@ def load_python_preparation(factory: str, *, kwargs: dict[str, Any] | None = Non
         ConfigError: The factory is not there, or is not to be called like this.
     """
     return call_factory(factory, kwargs)
+
+
+def _place(
+    what: str, files: Sequence[str], path: str, subfolder: str | None, revision: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Find a checkpoint that holds one of these files; of an adapter without them, its base."""
+    adapter = adapter_in(path, subfolder)
+    if adapter is not None and not any(any(adapter.folder.glob(name)) for name in files):
+        path, subfolder, revision = adapter.base, None, adapter.revision
+    return checkpoint(path, subfolder, revision, what, files)
 
 
 def _from_pretrained(auto_class: str, what: str, where: str, place: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hooksim.errors import ConfigError
-from hooksim.loading.checkpoint import load_transformers_model
+from hooksim.loading.adapter import load_pretrained_model
 from hooksim.loading.preparation import (
     load_python_preparation,
     load_transformers_processor,
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 MODEL_KINDS: dict[str, Callable[..., LoadedModel]] = {
-    "transformers": load_transformers_model,
+    "transformers": load_pretrained_model,
     "python": load_python_model,
 }
 """One entry a kind of model: its keys are the parameters of the function."""
@@ -51,7 +51,7 @@ def load_model(spec: str | Path | Mapping[str, Any], **options: Any) -> LoadedMo
     Args:
         spec: A folder (or hub id) in the Hugging Face format, or a mapping with `kind`
             ("transformers" where it is left out, or "python") and the keys of that kind:
-            see `load_transformers_model` and `load_python_model`.
+            see `load_pretrained_model` and `load_python_model`.
         options: Further keys of the spec.
 
     Returns:

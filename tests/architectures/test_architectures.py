@@ -22,7 +22,9 @@ from tests.architectures.architecture import BATCHES, SIZE, Architecture, captio
 from tests.architectures.plain_models import PLAIN_MODELS
 from tests.architectures.text_models import TEXT_MODELS, WIDTHS
 from tests.architectures.vision_models import VISION, VISION_MODELS, WAVES
+from tests.architectures.vocabulary import specific_lines, vocabulary
 from tests.capture.tiny_models import hook_count
+from tests.test_architecture import PACKAGE
 
 TABLE = {**TEXT_MODELS, **VISION_MODELS, **PLAIN_MODELS}
 PLAIN = (bool, int, float, str, torch.dtype, torch.device)
@@ -148,6 +150,35 @@ def test_the_table_holds_what_was_promised():
         SegFormer, CLIP, Whisper, Wav2Vec2, nn.Sequential, nn.TransformerEncoder, nn.LSTM,
         nn.MultiheadAttention"""
     assert {name.strip() for name in promised.split(",")} <= set(TABLE)
+
+
+def test_the_package_speaks_of_architectures_in_few_lines():
+    models = [(built(name, 0), each) for name, each in TABLE.items() if isinstance(each.make, str)]
+    with torch.no_grad():
+        words = vocabulary((model.eval(), each.call(model)) for model, each in models)
+    assert {"input_features", "conv_layers", "last_hidden_state", "vit_msn", "Bert"} <= words
+    assert not {"config", "main_input_name"} & words
+    assert len(specific_lines(PACKAGE, words)) < 60, "\n".join(specific_lines(PACKAGE, words))
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("x = batch['pixel_values']", True),
+        ("x = model.pixel_values", True),
+        ("x = call(pixel_values=1)", True),
+        ("x = {'pixel_values': 1, 'input_ids': 2}", True),
+        ("# pixel_values", False),
+        ("x = 'the pixel_values of a batch'", False),
+        ("def f(pixel_values): return x.pixel_values", False),  # a name of the package's own
+        ("x = other.shape", False),
+    ],
+)
+def test_lines_about_architectures_are_counted(line, counted):
+    found = specific_lines(
+        {"hooksim/a.py": f"x = 1\n{line}"}, {"pixel_values", "input_ids", "shape"}
+    )
+    assert [each.partition(": ")[0] for each in found] == ["hooksim/a.py:2"] * counted
 
 
 def rows_of(model, batch, rows):

@@ -57,7 +57,7 @@ def test_a_lost_mask_is_an_error(dtype):
 
 
 @pytest.mark.parametrize(
-    "other", [torch.tensor([[1.0, 0.0]]), torch.tensor([[1, 2]]), torch.tensor([1, 0])]
+    "other", [torch.tensor([[0.5, 0.0]]), torch.tensor([[1, 2]]), torch.tensor([1, 0])]
 )
 def test_what_is_no_mask_is_ignored(other):
     assert passed(model_of(lambda x: x), (torch.tensor([[5, 6]]), other)).tolist() == [[5, 6]]

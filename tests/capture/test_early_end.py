@@ -1,5 +1,7 @@
 """An early end must be noticed by nobody: hooks of others run, and nothing is left behind."""
 
+from types import SimpleNamespace
+
 import accelerate
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import hooksim
 from hooksim.capture import reader as reader_file
-from hooksim.capture.early_end import hooked_modules
+from hooksim.capture.early_end import LateChanges, hooked_modules
 from hooksim.capture.hooks import capture_activations
 from hooksim.capture.reader import ModelReader, View
 from hooksim.capture.slices import BatchPosition
@@ -25,11 +27,11 @@ class Counting(nn.Module):
         super().__init__()
         self.body = Stack(3)
         self.head = nn.Linear(4, 2)
-        self.finished = 0
+        self.ends = SimpleNamespace(count=0)  # a count of the module's own would be noticed
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.head(self.body(x))
-        self.finished += 1
+        self.ends.count += 1
         return x
 
 
@@ -67,7 +69,7 @@ def test_a_hook_on_an_earlier_layer_does_not_hold_the_end_up():
     model = Counting()
     model.body.blocks[0].register_forward_hook(lambda *given: None)
     read_first_block(model, "body.blocks.1")
-    assert model.finished == 1
+    assert model.ends.count == 1
 
 
 def test_hooks_on_all_modules_of_the_process_see_whole_passes():
@@ -85,7 +87,7 @@ def test_activations_that_the_user_captures_are_filled():
     with capture_activations(model, "head") as activations:
         read_first_block(model)
     assert activations["head"].shape == (3, 2)
-    assert model.finished == BATCHES
+    assert model.ends.count == BATCHES
 
 
 def test_our_own_hooks_are_not_waited_for():
@@ -97,20 +99,20 @@ def test_our_own_hooks_are_not_waited_for():
         for number in range(BATCHES):
             a.read(torch.ones(3, 4), None, BatchPosition(number, 0))
             b.read(torch.ones(3, 4), None, BatchPosition(number, 0))
-    assert (one.finished, two.finished) == (1, 1)
+    assert (one.ends.count, two.ends.count) == (1, 1)
 
 
 def test_a_module_with_a_hook_may_be_called_less_often_later():
     class Sometimes(Counting):
         def forward(self, x: Tensor) -> Tensor:
             x = self.body(x)
-            self.finished += 1
-            return self.head(x) if self.finished == 1 else x
+            self.ends.count += 1
+            return self.head(x) if self.ends.count == 1 else x
 
     model, seen = Sometimes(), []
     model.head.register_forward_hook(lambda *given: seen.append(1))
     read_first_block(model)
-    assert (len(seen), model.finished) == (1, BATCHES)
+    assert (len(seen), model.ends.count) == (1, BATCHES)
 
 
 @pytest.mark.parametrize("waits", [True, False])
@@ -124,7 +126,7 @@ def test_offloaded_weights_are_taken_away_again(monkeypatch, waits):
     left = [name for name, each in model.named_parameters() if each.device.type != "meta"]
     assert all(name.startswith("body.blocks.1.") for name in left)
     assert (left == []) is waits
-    assert model.finished == 1
+    assert model.ends.count == 1
 
 
 def test_a_forward_of_ones_own_is_ended_where_the_model_is():
@@ -153,3 +155,84 @@ def test_what_transformers_collects_for_itself_is_let_go(name):
     assert _active_collector.get() is None
     after = model(**batch, output_hidden_states=True)
     assert before.keys() == after.keys()
+
+
+class Late(nn.Module):
+    """Blocks, then a head; the forward may do something before its end."""
+
+    def __init__(self, at_end, at_start=lambda model: None):
+        super().__init__()
+        self.at_start, self.at_end = at_start, at_end
+        self.body, self.head = Stack(2), nn.Linear(4, 2)
+        self.busy, self.calls, self.kept, self.last = False, 0, [], None
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.at_start(self)
+        x = self.head(self.body(x))
+        self.at_end(self)
+        return x
+
+
+def count(model):
+    model.calls += 1
+
+
+def keep(model):
+    model.kept.append(1)
+
+
+def hold(model):
+    model.last = torch.zeros(1)
+
+
+def add(model):
+    model.seen.add_(1)
+
+
+def free(model):
+    model.busy = False
+
+
+def occupy(model):
+    assert not model.busy
+    model.busy = True
+
+
+@pytest.mark.parametrize(
+    ("at_end", "at_start", "name"),
+    [
+        (count, free, "calls"),
+        (keep, free, "kept"),
+        (hold, free, "last"),
+        (add, free, "seen"),
+        (free, occupy, "busy"),
+    ],
+)
+def test_what_a_model_does_at_its_end_is_done_for_every_batch(at_end, at_start, name):
+    model = Late(at_end, at_start)
+    reader, _part = read(model, torch.ones(3, 4), "body.blocks.0", times=BATCHES)
+    assert (model.calls, len(model.kept), float(model.seen)) == (
+        BATCHES * (at_end is count),
+        BATCHES * (at_end is keep),
+        BATCHES * (at_end is add),
+    )
+    assert not model.busy
+    assert [note.text for note in reader.notes if note.code == "runs_whole"] == [
+        f"model A (Late): every forward runs to its end, since it changes {name!r} of '' (Late) "
+        "after the last layer that is read."
+    ]
+
+
+def test_without_this_it_would_be_left_out(monkeypatch):
+    monkeypatch.setattr(LateChanges, "found", lambda self: "")
+    model = Late(free, occupy)
+    with pytest.raises(AssertionError):
+        read(model, torch.ones(3, 4), "body.blocks.0", times=BATCHES)
+    assert model.busy
+
+
+def test_what_is_done_before_the_last_layer_holds_nothing_up():
+    model, ends = Late(lambda model: ends.append(1), count), []
+    read(model, torch.ones(3, 4), "body.blocks.1", times=BATCHES)
+    assert (model.calls, len(ends)) == (BATCHES, 1)

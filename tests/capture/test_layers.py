@@ -205,3 +205,10 @@ def test_a_model_that_is_one_layer_goes_by_its_class():
     assert [layer.by_name for layer in select_layers(model, "*")] == [False]
     assert list_layers(nn.MultiheadAttention(4, 2)) == ["MultiheadAttention", "out_proj"]
     assert list_layers(nn.ReLU()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated")
+def test_scripted_modules_are_listed():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.ReLU()))
+    assert list_layers(scripted) == ["0", "1"]
+    assert list_layers(nn.Sequential(scripted, nn.ModuleList())) == ["0", "0.0", "0.1"]

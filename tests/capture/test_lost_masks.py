@@ -46,6 +46,41 @@ def test_masks_of_tokens_audio_and_embeddings(first, dtype):
     assert "element 1" in refused((first, MASK.to(dtype)))
 
 
+@pytest.mark.parametrize(
+    "mask",
+    [
+        1 - MASK,
+        MASK.float(),
+        (MASK - 1.0) * 1e9,
+        MASK[:, None],
+        MASK[:, None, None].bool(),
+        (MASK[:, None, None] - 1.0) * 1e4,
+        MASK[:, None].expand(2, 3, 3),
+        MASK[:, None, None].expand(2, 1, 3, 3).float(),
+    ],
+)
+def test_masks_of_padding_and_for_attention(mask):
+    assert "element 1" in refused((IDS, mask))
+    assert "key 'mask'" in refused({"input_ids": IDS, "mask": mask})
+    full = torch.zeros_like(mask) if mask.min() < 0 else torch.ones_like(mask)
+    passes({"input_ids": IDS, "mask": full})
+
+
+def test_a_mask_that_torch_names_is_read_and_not_lost():
+    passes({"src": torch.randn(2, 3, 4), "src_key_padding_mask": MASK == 0})
+    assert "key 'memory_key_padding_mask'" in refused(
+        {"src": torch.randn(2, 3, 4), "memory_key_padding_mask": MASK == 0}
+    )
+
+
+def test_what_is_of_a_masks_shape_and_marks_no_ends():
+    passes({"x": torch.randn(2, 3, 4), "causal": torch.ones(2, 3, 3).tril()})
+    passes({"x": torch.randn(2, 3, 4), "hidden": torch.ones(2, 1, 3, 3).triu(1).bool()})
+    passes({"x": torch.randn(2, 3, 4), "adjacency": MASK[:, None].expand(2, 3, 3)})
+    passes({"x": torch.randn(2, 3, 4), "bias": -torch.rand(2, 1, 3, 3)})
+    passes({"x": torch.randn(2, 3, 4), "other": MASK[:, None, None, None]})
+
+
 @pytest.mark.parametrize("batch", [((IDS, MASK), 7), ({"input_ids": IDS}, MASK)])
 def test_masks_beside_and_inside_a_first_element(batch):
     assert "element 1 of the tuple" in refused(batch)
@@ -54,7 +89,8 @@ def test_masks_beside_and_inside_a_first_element(batch):
 @pytest.mark.parametrize(
     "other",
     [
-        MASK.float(),
+        MASK / 2,
+        torch.tensor([[1.0, 0, 1], [0, 1, 0]]),
         torch.tensor([[5, 6, 7], [0, 1, 1]]),
         torch.zeros(2, 3).long(),
         torch.tensor([[1, 0, 1], [0, 0, 0]]),
@@ -78,7 +114,8 @@ def test_the_error_of_a_mapping_names_the_key():
     assert refused({"input_ids": IDS, "mask": MASK}) == (
         "loader: key 'mask' looks like the mask of the real tokens, but rows read "
         "'attention_mask', which the batch lacks. Use rows=hooksim.Rows(mask='mask') if its ones "
-        "are the real tokens; if it is no such mask, add 'attention_mask'."
+        "are the real tokens, with mask_is_padding=True if they are the padding; if it is no such "
+        "mask, add 'attention_mask'."
     )
     assert "key 'mask'" in refused(BatchEncoding({"mask": MASK.bool(), "x": torch.randn(2, 3, 4)}))
     assert "key 'attention_mask'" in refused(

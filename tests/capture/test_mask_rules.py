@@ -4,6 +4,7 @@ from torch import nn
 
 from hooksim.capture.layers import named_layers
 from hooksim.capture.mask_rules import BatchMasks, MaskRules
+from hooksim.capture.rows import Rows
 from hooksim.errors import ConfigError, ShapeError
 from tests.capture.tiny_models import text_batch, tiny
 
@@ -12,7 +13,7 @@ MASK = INPUTS["attention_mask"]
 
 
 def masks_of(model, inputs, key="attention_mask"):
-    return BatchMasks(MaskRules(model, named_layers(model)), inputs, key, 2)
+    return BatchMasks(MaskRules(model, named_layers(model)), inputs, Rows(mask=key), 2)
 
 
 def lengths(mask):
@@ -54,14 +55,23 @@ def test_decoder_takes_its_own_mask():
     masks = masks_of(tiny("T5"), {**INPUTS, "decoder_attention_mask": decoder})
     assert lengths(masks.of("encoder.block.0", 5)) == [3, 5]
     assert lengths(masks.of("decoder.block.0", 4)) == [4, 2]
-    with pytest.raises(ShapeError, match="5 tokens, but mask 'decoder_attention_mask' has 4"):
-        masks.of("decoder.block.0", 5)
+    with pytest.raises(ShapeError, match="6 tokens, but mask 'decoder_attention_mask' has 4"):
+        masks.of("decoder.block.0", 6)
 
 
 def test_decoder_without_mask_has_no_padding():
     masks = masks_of(tiny("T5"), {**INPUTS, "decoder_input_ids": torch.ones(2, 5).long()})
     assert masks.of("decoder.block.0", 5) is None
-    assert masks.of("decoder.block.0", 9) is None
+    with pytest.raises(ShapeError, match="9 tokens, but mask 'attention_mask' has 5"):
+        masks.of("decoder.block.0", 9)
+    bare = masks_of(tiny("T5"), {"decoder_input_ids": torch.ones(2, 5).long()})
+    assert bare.of("decoder.block.0", 9) is None
+
+
+def test_what_has_the_encoders_length_in_a_decoder_takes_its_mask():
+    decoder = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    masks = masks_of(tiny("T5"), {**INPUTS, "decoder_attention_mask": decoder})
+    assert lengths(masks.of("decoder.block.0.keys", 5)) == [3, 5]
 
 
 def test_layers_of_neither_half_go_by_length():

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -30,13 +32,28 @@ def test_facts_are_moved_once():
 
 
 def test_wrong_shape_is_refused():
-    with pytest.raises(ShapeError, match=r"mask 'm': shape \(2, 1, 3, 3\), expected"):
-        TokenMask.read(torch.ones(2, 1, 3, 3), "m")
+    for shape in ((3,), (2, 4, 3), (2, 1, 4, 3), (2, 1, 1, 3, 3)):
+        with pytest.raises(ShapeError, match=re.escape(f"mask 'm': shape {shape}, expected")):
+            TokenMask.read(torch.ones(shape), "m")
 
 
 def test_a_sample_without_tokens_is_refused():
     with pytest.raises(ShapeError, match="mask 'm': sample 1 of the batch has no real token"):
         TokenMask.read(torch.tensor([[1, 1], [0, 0]]), "m")
+
+
+def test_a_mask_of_padding():
+    mask = TokenMask.read(torch.tensor([[1, 0, 0], [0, 0, 1]]), "m", True)
+    assert mask.lengths == (2, 2)
+    assert mask.positions_on(CPU).tolist() == [1, 2, 3, 4]
+    with pytest.raises(ShapeError, match=r"no row\. Leave empty sequences out of the data\.$"):
+        TokenMask.read(torch.ones(1, 2), "m", True)
+
+
+def test_tokens_among_others():
+    mask = TokenMask.read(torch.tensor([[1, 0], [1, 1]]), "m").among(1, 4)
+    assert mask.keep_on(CPU).long().tolist() == [[0, 1, 0, 0], [0, 1, 1, 0]]
+    assert TokenMask(1, 2).among(0, 3).lengths == (2,)
 
 
 def test_same_tokens():

@@ -48,7 +48,30 @@ def test_what_is_no_padding(ids):
     assert not found(ids)
 
 
+@pytest.mark.parametrize(
+    "ids",
+    [
+        torch.tensor([[0, 5, 6, 7], [0, 5, 0, 0]]),  # of a token that begins each text too
+        torch.tensor([[5, 6, 7, 0], [5, 0, 0, 0]]),  # or ends it
+    ],
+)
+def test_padding_beside_the_same_token_in_the_texts(ids):
+    assert found(ids)
+    assert found(ids.flip(1))
+
+
+def test_padding_is_at_one_end():
+    assert not found(torch.tensor([[0, 0, 7, 8, 9], [5, 6, 7, 0, 0]]))
+
+
+def test_a_token_that_stands_elsewhere_once_is_no_padding_later():
+    assert not found(torch.tensor([[5, 0, 7, 8], [5, 6, 0, 0]]), PADDED)
+
+
 def test_a_mask_settles_it():
+    watch = UnmaskedPadding(nn.Embedding(90, 4, padding_idx=0), ["attention_mask"])
+    watch.look({"": PADDED}, {"src_key_padding_mask": PADDED == 0})
+    assert not watch.found
     assert not found(PADDED, mask=PADDED > 0)
 
 

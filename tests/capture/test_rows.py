@@ -82,6 +82,22 @@ def test_four_dimensions():
     torch.testing.assert_close(rows_of(channels_last, "flatten"), image.reshape(2, 60))
 
 
+def test_three_dimensions_with_channels_in_front():
+    sound = torch.randn(2, 3, 7)  # (B, C, L)
+    for dim in (1, -2):
+        pooled = rows_of(sound, "mean", channel_dim=dim)
+        torch.testing.assert_close(pooled, sound.mean(dim=2))
+    torch.testing.assert_close(rows_of(sound, "mean", channel_dim=2), sound.mean(dim=1))
+    torch.testing.assert_close(rows_of(sound, "mean"), sound.mean(dim=1))
+    assert rows_of(sound, "token", channel_dim=1).shape == (14, 3)
+    keep = torch.tensor([[1] * 7, [1] * 3 + [0] * 4])
+    padded = rows_of(sound, "last", keep, channel_dim=1)
+    torch.testing.assert_close(padded, torch.stack([sound[0, :, 6], sound[1, :, 2]]))
+    time_first = sound.permute(2, 0, 1)  # (L, B, C)
+    pooled = rows_of(time_first, "mean", batch_dim=1)
+    torch.testing.assert_close(pooled, sound.mean(dim=2))
+
+
 def test_five_dimensions_are_flattened_only():
     video = torch.randn(2, 3, 2, 2, 2)
     assert rows_of(video, "flatten").shape == (2, 24)
@@ -133,7 +149,7 @@ def test_batch_dim_moves_the_batch_to_the_front():
     torch.testing.assert_close(flat, image.transpose(0, 1).reshape(2, 60))
 
 
-@pytest.mark.parametrize("dims", [(1, 1), (1, -3), (-3, 1), (0, 0)])
+@pytest.mark.parametrize("dims", [(1, 1), (1, -3), (-3, 1), (0, 0), (1, None)])
 def test_the_batch_is_not_the_channels_of_a_mean_over_positions(dims):
     batch_dim, channel_dim = dims
     message = r"^rows: batch_dim and channel_dim are the same dimension of a 4-D output"

@@ -167,6 +167,22 @@ class TestReading:
         plain = np.asarray(Image.open("other/d.png").convert("RGB"))
         assert plain[0, :, 0].tolist() == [0, 255, 255, 255]  # a naive reader's
 
+    def test_twelve_bits_in_sixteen_are_noted(self):
+        for name, brightest in (("dim", 4095), ("bright", 65535)):
+            deep = np.linspace(0, brightest, 64).astype(np.uint16).reshape(8, 8)
+            Image.fromarray(deep).save(f"pics/{name}.png")
+        Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save("pics/black.png")
+        loader = build_data({"kind": "images", "path": "pics"}, (checkpoint("vit"),) * 2)
+        assert data_notes(loader) == []
+        list(loader)
+        assert [(note.code, note.text) for note in data_notes(loader)] == [
+            (
+                "dark_pictures",
+                "data: 1 picture of 16 bits ('dim.png') came out almost black: no value uses more "
+                "than 12 of the bits. Scale the values to 16 bits (12-bit ones times 16).",
+            )
+        ]
+
     def test_pixels_without_a_range(self):
         with pytest.raises(
             ConfigError, match=r"^data.path: 'f.tif' has pixels of 32 bits \(mode 'F'\)"

@@ -122,6 +122,12 @@ def test_a_tokenizer_without_padding_or_an_end_pads_with_any_token():
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1], [1, 0, 0]]
 
 
+def test_padding_to_a_multiple():
+    first, last = batches(path="t.txt", batch_size=2, pad_to_multiple_of=8)
+    assert [each["input_ids"].shape[1] for each in (first, last)] == [8, 8]
+    assert first["attention_mask"].sum(dim=1).tolist() == [4, 5]
+
+
 def test_texts_that_are_cut_are_noted():
     loader = build_data({"kind": "text", "path": "t.txt", "max_length": 4}, (MINILM, MINILM))
     assert loader.notes() == []
