@@ -120,8 +120,8 @@ class _RowSums(BlockSums):
 
     def strip(self, strip: Strip) -> None:
         """Take the squares of the strip's entries."""
-        rows = torch.linalg.vecdot(strip.kernel, strip.kernel)
-        self._squares += rows.sum(-1, dtype=torch.float64)
+        norms = torch.linalg.vector_norm(strip.kernel, dim=-1)
+        self._squares += norms.to(torch.float64).square().sum(-1)
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""

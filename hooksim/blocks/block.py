@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hooksim.blocks.grams import LayerGram, Spread, common_device
 from hooksim.blocks.memory import KernelMemory
+from hooksim.blocks.packed import PackedKernels
 from hooksim.blocks.slabs import kernel_among, slabs
 from hooksim.functional.gram import strip_bounds
 from hooksim.functional.ranks import Distances, sort_rows, squared_distances
@@ -91,7 +92,9 @@ class Block:
         groups: `(n,)` sequence of each row, counted from 0; None where each row is a sample.
         kernels: `(stored layers, n, n)` where the Gram matrices are one tensor.
         origins: Where the rows come from, in order.
-        memory: Where rows of the kernel matrices are put that are made when they are asked for.
+        memory: Where kernel matrices are put, or rows of them, that are made when they are asked
+            for.
+        packs: Whether one half of the kernel matrices fits the memory, where the whole does not.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Block:
         kernels: Tensor | None = None,
         origins: Sequence[Origin] = (),
         memory: KernelMemory | None = None,
+        packs: bool = False,
     ) -> None:
         device = common_device(layer.norms.device for layer in grams)
         self.grams = [layer.to(device) for layer in grams]
@@ -116,6 +120,7 @@ class Block:
         self.scale = torch.stack([layer.scale for layer in self.grams])  # (layers,)
         self._kernels = kernels
         self._memory = memory or KernelMemory()
+        self._packs = packs
         self._rbf: dict[float, RbfSums] = {}
         self._positions = [list(position) for position in positions]
         self._expansion = [layer_index(position, device) for position in positions]
@@ -186,8 +191,15 @@ class Block:
         gram, norms = self.grams[layer], self.norms[layer][which]
         if gram.kernel is not None:
             return median_distance(gram.kernel[which][:, which], norms)
-        with self._memory.lent((len(rows), len(rows)), self.norms.dtype, self.device) as kernel:
+        # What is packed is in the memory.
+        memory = KernelMemory() if self._packs else self._memory
+        with memory.lent((len(rows), len(rows)), self.norms.dtype, self.device) as kernel:
             return median_distance(kernel_among(gram, which, kernel), norms)
+
+    @cached_property
+    def _packed(self) -> PackedKernels:
+        """One half of the kernel matrices of all stored layers, made when strips are asked for."""
+        return PackedKernels(self.grams, self.norms.dtype, self._memory)
 
     def _kernel_rows(self, start: int, stop: int, layers: Sequence[int]) -> Tensor:
         """Rows of the Gram matrices of some stored layers, `(layers, stop - start, n)`."""
@@ -208,7 +220,12 @@ class Block:
             layers: Which stored layers, in the order of the strips' first axis; None for all.
         """
         chosen = range(len(self.grams)) if layers is None else layers
-        norms = self.norms[layer_index(chosen, self.device)]
+        which = layer_index(chosen, self.device)
+        norms = self.norms[which]
+        if self._packs:
+            for start, rows in self._packed.strips(which, len(chosen)):
+                yield Strip(start, rows, norms)
+            return
         grams = [self.grams[layer] for layer in chosen]
         if all(gram.kernel is not None for gram in grams):
             for start, stop in strip_bounds(self.n, len(chosen) * self.n):

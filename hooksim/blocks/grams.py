@@ -6,11 +6,20 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.tiles import RowStatistics, centred_tiles, row_statistics
 from hooksim.functional.gram import Centred, centre, gram
 from hooksim.functional.precision import full_precision
+from hooksim.functional.wide_gram import has_wide_gram, wide_gram, workspace_elements
 
-__all__ = ["LayerGram", "Spread", "common_device", "layer_gram", "statistics_device"]
+__all__ = [
+    "LayerGram",
+    "Spread",
+    "common_device",
+    "layer_gram",
+    "statistics_device",
+    "wide_layer_gram",
+]
 
 _SEQUENCE_ELEMENTS = 1 << 22  # float64 sums over sequences worked on at once: 32 MiB
 
@@ -80,25 +89,26 @@ class LayerGram(NamedTuple):
         """What centred rows are multiplied by, `()` float64: 0 where they are constant."""
         return _factor(self.scale)
 
-    def centred(self, start: int, stop: int) -> Tensor:
+    def centred(self, start: int, stop: int, columns: slice = slice(None)) -> Tensor:
         """Some of the rows, centred and scaled, made at each call.
 
         Args:
             start: The first row.
             stop: The row after the last one.
+            columns: Which columns of them.
 
         Returns:
-            `(stop - start, d)`, in the dtype of the Gram matrix.
+            `(stop - start, d)` or fewer columns, in the dtype of the Gram matrix.
 
         Raises:
             ValueError: No rows were kept.
         """
         if self.rows is None:
             raise ValueError("centred rows: this layer's Gram matrix was made, its rows not kept.")
-        rows, factor = self.rows[start:stop], self.factor
+        rows, factor = self.rows[start:stop, columns], self.factor
         out = torch.empty(rows.shape, dtype=self.norms.dtype, device=rows.device)
-        for part, columns, tile in centred_tiles(rows, self.mean, self.rest):
-            out[part, columns] = tile.mul_(factor)
+        for part, some, tile in centred_tiles(rows, self.mean[columns], self.rest[columns]):
+            out[part, some] = tile.mul_(factor)
         return out
 
     def to(self, device: torch.device) -> Self:
@@ -212,6 +222,47 @@ def layer_gram(
         centred.finite,
         centred.signature,
         _spread(centred, groups),
+    )
+
+
+@torch.no_grad()
+@full_precision()
+def wide_layer_gram(
+    rows: Tensor,
+    groups: Tensor | None = None,
+    *,
+    dtype: torch.dtype,
+    memory: KernelMemory | None = None,
+) -> LayerGram:
+    """Like `layer_gram` for wide rows that are let go, by way of no centred copy where it can be.
+
+    In float32 that costs half the time. Mean and scale are then of float32 precision, too.
+
+    Args:
+        rows: `(n, d)`.
+        groups: `(n,)` sequence of each row, from 0; None where each row is a sample.
+        dtype: Of the Gram matrix; float64 rows give a float64 one all the same.
+        memory: To work in, layer after layer.
+    """
+    if groups is not None or dtype != torch.float32 or not has_wide_gram(rows.dtype):
+        return layer_gram(rows, groups, dtype=dtype)
+    rows = rows.detach().to(statistics_device(rows.device))
+    n, d = rows.shape
+    elements = workspace_elements(n, d, rows.device)
+    workspace = (memory or KernelMemory()).take((elements,), dtype, rows.device)
+    found = wide_gram(rows, workspace=workspace)
+    within = n * found.scale.square()
+    spread = Spread(torch.full_like(found.scale, n), found.mean, within)
+    return LayerGram(
+        found.kernel,
+        None,
+        found.mean,
+        torch.zeros_like(found.mean),
+        found.kernel.diagonal(),
+        found.scale,
+        found.finite,
+        found.signature,
+        spread,
     )
 
 

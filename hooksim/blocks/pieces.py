@@ -9,6 +9,7 @@ from torch import Tensor
 from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, common_device, layer_gram
 from hooksim.blocks.memory import KernelMemory
+from hooksim.blocks.packed import packed_elements
 
 __all__ = ["GRAM_BUDGET", "Gathered", "Piece", "block_of", "gather"]
 
@@ -146,11 +147,12 @@ def block_of(
         memory: Where to put the Gram matrices; None makes it anew.
         with_rows: Keep the rows beside the Gram matrices.
         gram_budget: Bytes for the Gram matrices of all layers together; above it they are made
-            when they are asked for, many rows at a time, of the rows.
+            when they are asked for, of the rows: one half where that fits, else many rows at a
+            time.
     """
     given = rows if isinstance(rows, Gathered) else gather(rows)
     memory = memory or KernelMemory()
-    kernels = None
+    kernels, packs = None, False
     first = given.layers[0][0]
     if isinstance(first, LayerGram):
         grams = [parts[0] for parts in given.layers]
@@ -162,6 +164,7 @@ def block_of(
         fits = count * n * n * dtype.itemsize <= gram_budget
         if fits:
             kernels = memory.take((count, n, n), dtype, device)
+        packs = not fits and count * packed_elements(n) * dtype.itemsize <= gram_budget
         grams = [
             layer_gram(
                 _joined(parts, device),
@@ -182,4 +185,5 @@ def block_of(
         kernels=kernels,
         origins=given.origins,
         memory=memory,
+        packs=packs,
     )

@@ -1,16 +1,25 @@
 """Centred, scaled rows and their Gram matrices. Everything else of the package starts here."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Centred", "centre", "gram", "signature_weights", "strip_bounds"]
+__all__ = [
+    "Centred",
+    "add_panels",
+    "centre",
+    "gram",
+    "mirror_panels",
+    "signature_weights",
+    "strip_bounds",
+]
 
 _CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
 _CHUNK_ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of the loop costs, not the memory
-_STRIP_ELEMENTS = 1 << 22  # elements of one strip of kernel matrices, all layers together
+_STRIP_ELEMENTS = 1 << 20  # of one strip of kernel matrices, all layers together: it stays in cache
 _HALVING_FROM = 256  # below this the panels are too low to pay
 _WORD = (1 << 32) - 1
 
@@ -142,13 +151,40 @@ def gram(rows: Tensor, out: Tensor | None = None) -> Tensor:
         for item, into in zip(rows, kernel, strict=True):
             gram(item, into)
         return kernel
-    parts = 4 if n >= _HALVING_FROM else 1
-    edges = [n * part // parts for part in range(parts + 1)]
-    for start, stop in pairwise(edges):
-        torch.mm(rows[start:stop], rows[:stop].mT, out=kernel[start:stop, :stop])
-    for start, stop in pairwise(edges):
+    add_panels(rows, kernel, keep=0.0)
+    return mirror_panels(kernel)
+
+
+def add_panels(rows: Tensor, kernel: Tensor, keep: float = 1.0) -> None:
+    """Add inner products of rows to a matrix, in panels from the left edge to the diagonal.
+
+    Args:
+        rows: `(n, d)`.
+        kernel: `(n, n)`, written to; `mirror_panels` fills the rest.
+        keep: What its content is multiplied by before; with 0 it may be anything.
+    """
+    for start, stop in _panels(len(kernel)):
+        panel = kernel[start:stop, :stop]
+        torch.addmm(panel, rows[start:stop], rows[:stop].mT, beta=keep, out=panel)
+
+
+def mirror_panels(kernel: Tensor) -> Tensor:
+    """Copy what `add_panels` wrote to the other side of the diagonal.
+
+    Args:
+        kernel: `(n, n)`, written to.
+
+    Returns:
+        It.
+    """
+    for start, stop in _panels(len(kernel)):
         kernel[:start, start:stop] = kernel[start:stop, :start].mT
     return kernel
+
+
+def _panels(n: int) -> Iterable[tuple[int, int]]:
+    parts = 4 if n >= _HALVING_FROM else 1
+    return pairwise([n * part // parts for part in range(parts + 1)])
 
 
 def strip_bounds(n: int, columns: int) -> list[tuple[int, int]]:

@@ -220,7 +220,10 @@ def neighbours(
     """
     values = distances.values
     n = values.shape[-1]
-    nearest, columns = values.topk(k, dim=-1, largest=False)
+    if k == 1:  # three times as fast
+        nearest, columns = values.min(-1, keepdim=True)
+    else:
+        nearest, columns = values.topk(k, dim=-1, largest=False)
     extent = reach(distances, ordered, columns[..., k - 1 :], k)
     if width is not None and width > k:
         if width * _LONG_FROM > n:

@@ -32,7 +32,7 @@ def peak():
 sides = [[torch.randn({N}, {WIDTH}) for _ in range({LAYERS})] for _ in range(2)]
 torch.randn(64, 64, dtype=torch.float64) @ torch.randn(64, 64, dtype=torch.float64)
 before = peak()
-blocker = Blocker({N}, torch.float64, 4, "a test")
+blocker = Blocker({N}, torch.float64, 4, "a test", gram_budget=1 << 30)
 assert not list(blocker.push([Side(side, {N}, {N}) for side in sides]))
 [block] = blocker.close()
 assert block.grams[0].kernel is None

@@ -35,8 +35,11 @@ KINDS = {
 }
 
 
-def accumulated(kind, sides, *, groups=None, gram_budget=0, parts=1):
-    """One block of whole sides, in one piece or several, through a `Blocker`."""
+def accumulated(kind, sides, *, groups=None, gram_budget=0, parts=1, whole=None):
+    """One block of whole sides, in one piece or several, through a `Blocker`.
+
+    Its Gram matrices are `whole`: where None, if there is a budget at all.
+    """
     accumulator = kind()
     n = len(sides[0][0])
     blocker = Blocker(
@@ -57,7 +60,7 @@ def accumulated(kind, sides, *, groups=None, gram_budget=0, parts=1):
             )
         )
     [block] = blocker.close()
-    assert (block.grams[0].kernel is None) == (gram_budget == 0)
+    assert (block.grams[0].kernel is not None) == (gram_budget > 0 if whole is None else whole)
     accumulate([accumulator], block, NAMES)
     return accumulator
 
