@@ -1,17 +1,146 @@
-"""A folder that is written whole or not at all; knows nothing of what is in it."""
+"""Folders and files that are written whole or not at all; knows nothing of what is in them."""
 
 import ctypes
+import errno
+import hashlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, HooksimError
 
-__all__ = ["refuse_to_replace", "write_folder"]
+__all__ = [
+    "SEAL",
+    "as_folder",
+    "is_sealed",
+    "one_line",
+    "refuse_to_replace",
+    "replace_folder",
+    "sealed",
+    "write_file",
+    "write_folder",
+]
+
+SEAL = "sha256"
+"""Key of a description that holds the hash of all its other keys."""
+
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)  # what a folder says that somebody else has just put there
+
+
+def as_folder(path: Any) -> Path:
+    """Accept the path of a folder.
+
+    Args:
+        path: What was given.
+
+    Returns:
+        The path, `~` resolved.
+
+    Raises:
+        ConfigError: It is no path.
+
+    Example:
+        >>> as_folder("runs/a").name
+        'a'
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise ConfigError(f"path: expected the name of a folder, got {type(path).__name__}.")
+    if "\0" in text:
+        raise ConfigError(f"path: {text!r} cannot be the name of a folder: it holds a NUL.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user
+        raise ConfigError(f"path: {text!r} cannot be the name of a folder: {error}") from error
+
+
+@contextmanager
+def one_line(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Say in one line what the system says where something cannot be read or written.
+
+    Args:
+        path: What it is about.
+        what: Such as `"the recording cannot be read"`.
+
+    Yields:
+        None.
+
+    Raises:
+        HooksimError: The system refused.
+
+    Example:
+        >>> with one_line("runs/a", "the result cannot be written"):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        ...
+        hooksim.errors.HooksimError: 'runs/a': the result cannot be written: No space left on ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise HooksimError(f"'{path}': {what}: {error.strerror or error}.") from error
+
+
+def sealed(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the hash by which a change to any other key is found out.
+
+    Args:
+        description: Plain data, as JSON has it.
+
+    Returns:
+        The same with the key `sha256`.
+
+    Example:
+        >>> is_sealed(sealed({"n": 1})), is_sealed({**sealed({"n": 1}), "n": 2})
+        (True, False)
+    """
+    return {**description, SEAL: _hash_of(description)}
+
+
+def is_sealed(description: Mapping[str, Any]) -> bool:
+    """Tell whether a description is the one that was sealed, whatever its layout.
+
+    Args:
+        description: What `sealed` gave, written and read as JSON.
+
+    Returns:
+        False where a key was changed, added or lost.
+    """
+    return description.get(SEAL) == _hash_of(description)
+
+
+def _hash_of(description: Mapping[str, Any]) -> str:
+    others = {key: value for key, value in description.items() if key != SEAL}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+@contextmanager
+def write_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name whose file takes another one's place when the block ends well.
+
+    A reader sees the old file or the new one, never a part. Whatever happens, no temporary file
+    stays behind.
+
+    Args:
+        path: Where the file shall stand; the folders above it are made.
+
+    Yields:
+        A path beside it with the same ending.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".hooksim-{uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -32,10 +161,10 @@ def write_folder(
         An empty folder beside `path`.
 
     Raises:
-        ConfigError: Something stands there and may not be replaced.
+        ConfigError: Something stands there and may not be replaced, or it is no path of a folder.
     """
-    target = Path(path).expanduser().resolve()
     refuse_to_replace(path, overwrite=overwrite, objection=objection)
+    target = as_folder(path).resolve()
     temporary = target.parent / f".hooksim-{uuid4().hex}.tmp"
     parked = temporary.with_suffix(".old")
     try:
@@ -43,9 +172,17 @@ def write_folder(
         temporary.mkdir()
         yield temporary
         _flush(temporary)
-        # Writing takes a while: somebody else may have been there.
-        refuse_to_replace(path, overwrite=overwrite, objection=objection)
-        _put(temporary, target, parked)
+        while True:
+            # Writing takes a while: somebody else may have been there, or come in between.
+            refuse_to_replace(path, overwrite=overwrite, objection=objection)
+            try:
+                _put(temporary, target, parked)
+                break
+            except OSError as error:
+                if error.errno not in _TAKEN:
+                    raise
+                if target.exists():
+                    shutil.rmtree(parked, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if target.exists():
@@ -63,10 +200,15 @@ def refuse_to_replace(
         objection: Asked about the folder that would be replaced: why it must not be, or None.
 
     Raises:
-        ConfigError: Something stands there and may not be replaced.
+        ConfigError: Something stands there and may not be replaced, or it is no path of a folder.
     """
-    target = Path(path).expanduser().resolve()
-    if target.is_dir():
+    try:
+        target = as_folder(path).resolve()
+        is_folder = target.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, a ring of links
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"'{path}' cannot be the name of a folder: {reason}.") from error
+    if is_folder:
         if not any(target.iterdir()):
             return
         reason = objection(target)
@@ -79,6 +221,21 @@ def refuse_to_replace(
             )
     elif target.exists():
         raise ConfigError(f"'{path}' is a file: a folder is needed. Choose another name.")
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put a whole folder in the place of another one, in one step where the system can.
+
+    Args:
+        new: The folder, on the same disk; what was at the target has its name afterwards, unless
+            that was empty or not there.
+        target: Where it shall stand.
+    """
+    parked = new.with_suffix(".old")
+    _flush(new)
+    _put(new, target, parked)
+    if parked.exists():
+        parked.rename(new)
 
 
 def _flush(folder: Path) -> None:

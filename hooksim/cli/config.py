@@ -1,5 +1,6 @@
 """The configuration of a comparison: its keys, how it is read, and where its errors point."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,8 @@ __all__ = [
     "read_config",
     "read_keys",
 ]
+
+_log = logging.getLogger("hooksim.cli")
 
 
 def _listed(value: Any) -> Any:
@@ -104,7 +107,7 @@ class SharedKeys(Strict):
     forward: str | None = None
     device: str | None = None
     stop_early: bool = True
-    on_nonfinite: Literal["error"] = "error"
+    on_nonfinite: Literal["error", "drop"] = "error"
     memory_budget: Annotated[int, Field(ge=0)] | None = None
     progress: bool = True
 
@@ -258,7 +261,19 @@ def check_keys(path: str | Path, document: dict[str, Any], schema: type[Keys]) -
         keys = schema.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error, document)}") from error
+    for key in _trusting(document):
+        _log.warning("%s: %s: code that comes with the checkpoint will run", path, key)
     return ConfigFile(Path(path), keys, document)
+
+
+def _trusting(node: Any, path: str = "") -> Iterator[str]:
+    """The keys of a document that let code run which comes with a checkpoint."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            here = f"{path}.{key}" if path else str(key)
+            if key == "trust_remote_code" and value is True:
+                yield here
+            yield from _trusting(value, here)
 
 
 def _check_command(path: str | Path, document: dict[str, Any], schema: type[SharedKeys]) -> None:

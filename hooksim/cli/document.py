@@ -10,6 +10,13 @@ from hooksim.errors import ConfigError
 
 __all__ = ["apply_override", "read_document"]
 
+_LARGEST = 1 << 20  # bytes of a configuration
+_MOST_VALUES = 100_000  # of a configuration, every alias counted with what it stands for
+_DEEPEST = 50  # levels
+_END = object()
+# What PyYAML raises, beside its own errors, for values that are none of the kind they claim to be.
+_NO_VALUE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
 
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML in which a key that stands twice in one mapping is an error."""
@@ -25,6 +32,11 @@ class _StrictLoader(yaml.SafeLoader):
                 raise ConfigError(f"line {line}: key {str(key)!r} stands twice in one mapping")
             seen.add(str(key))
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_VALUES:  # merges of merges: gigabytes before we see a value
+            raise ConfigError(_too_many())
 
 
 def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -42,14 +54,15 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
             message starts with the file or `--set`.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(path).open("rb") as file:
+            text = file.read(_LARGEST + 1).decode("utf-8")
+    except (OSError, ValueError) as error:  # no text, or a NUL in the name
         reason = getattr(error, "strerror", None) or "not a text file"
         raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    if len(text.encode("utf-8")) > _LARGEST:
+        raise ConfigError(f"{path}: is larger than {_LARGEST:,} bytes, which no configuration is")
     try:
-        document = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {_syntax_error(error)}") from error
+        document = _plain_data(text)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(document, dict):
@@ -80,10 +93,9 @@ def apply_override(document: dict[str, Any], override: str) -> None:
     if not equals or not path or "" in path.split("."):
         raise ConfigError(f"--set {override!r}: expected key.path=value")
     try:
-        value = yaml.load(text, _StrictLoader)
-    except (yaml.YAMLError, ConfigError) as error:
-        reason = _syntax_error(error) if isinstance(error, yaml.YAMLError) else str(error)
-        raise ConfigError(f"--set {override!r}: the value is not YAML: {reason}") from error
+        value = _plain_data(text)
+    except ConfigError as error:
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
     *parents, last = path.split(".")
     node: Any = document
     for depth, part in enumerate(parents):
@@ -101,9 +113,51 @@ def _key_of(node: Any, part: str, where: str, path: str) -> Any:
     """Return the part as a key of a mapping or, checked, as an index of a list."""
     if isinstance(node, dict):
         return part
-    if not part.isdecimal() or int(part) >= len(node):
+    if not part.isdecimal() or len(part) > 9 or int(part) >= len(node):
         raise ConfigError(f"{where}: {path} is a list of {len(node)}, it has no item {part!r}")
     return int(part)
+
+
+def _plain_data(text: str) -> Any:
+    """Read YAML, and refuse what a few lines of it can blow up to."""
+    try:
+        value = yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(_syntax_error(error)) from error
+    except ConfigError:
+        raise
+    except RecursionError as error:
+        raise ConfigError(_too_deep()) from error
+    except _NO_VALUE as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"a value is not what its form or its tag says ({reason})") from error
+    _refuse_bombs(value)
+    return value
+
+
+def _refuse_bombs(value: Any) -> None:
+    """Count what aliases unfold to: each is one object here, and many where it is written."""
+    left, iterators = _MOST_VALUES, [iter([value])]
+    while iterators:
+        each = next(iterators[-1], _END)
+        if each is _END:
+            iterators.pop()
+            continue
+        left -= 1
+        if left < 0:
+            raise ConfigError(_too_many())
+        if isinstance(each, dict | list | set | tuple):
+            iterators.append(iter(each.values() if isinstance(each, dict) else each))
+        if len(iterators) > _DEEPEST:
+            raise ConfigError(_too_deep())
+
+
+def _too_many() -> str:
+    return f"holds more than {_MOST_VALUES:,} values, its aliases unfolded"
+
+
+def _too_deep() -> str:
+    return f"is nested more than {_DEEPEST} levels deep, or holds itself"
 
 
 def _syntax_error(error: yaml.YAMLError) -> str:

@@ -137,10 +137,12 @@ def escape(text: str) -> str:
         text: Any text.
 
     Returns:
-        The text on one line, dollar signs escaped.
+        The text on one line, dollar signs escaped; a replacement character for each that no font
+        can draw.
 
     Example:
-        >>> escape("a$b$")
-        'a\\$b\\$'
+        >>> escape("a$b$"), escape("a\0b")
+        ('a\\$b\\$', 'a�b')
     """
-    return " ".join(text.split()).replace("$", r"\$")
+    line = " ".join(text.split()).replace("$", r"\$")
+    return "".join(each if each.isprintable() else "\ufffd" for each in line)

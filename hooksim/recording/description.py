@@ -68,6 +68,7 @@ class Description:
         batch_lengths: Samples of each batch; None where there were no batches.
         notes: What the reader left out or chose, and what else a user should read.
         complete: Whether the data were read to their end.
+        checksums: CRC-32 of each stored layer's file; None where they are not known.
     """
 
     names: list[str]
@@ -84,6 +85,7 @@ class Description:
     batch_lengths: list[int] | None = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     complete: bool = False
+    checksums: list[int] | None = None
 
     def add(self, entry: BatchEntry) -> None:
         """Take in what a batch adds.
@@ -155,6 +157,8 @@ class Description:
             return "a layer is named twice, or there is none"
         if len(self.positions) != len(self.names) or len(self.dtypes) != stored:
             return "layers, positions, widths and dtypes are not as many as each other"
+        if self.checksums is not None and len(self.checksums) != stored:
+            return f"{len(self.checksums)} checksums for {stored} stored layers"
         if set(self.positions) != set(range(stored)):
             return f"the positions do not fit {stored} stored layers"
         for name, count in parts.items():

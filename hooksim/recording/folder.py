@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,14 +14,16 @@ from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording.description import Description
 from hooksim.recording.format import damaged, document, parse, parse_log
 from hooksim.recording.log_lock import refuse_if_held
-from hooksim.recording.row_files import map_file, write_rows
-from hooksim.storage import refuse_to_replace, write_folder
+from hooksim.recording.row_files import checksum_of, map_file, write_rows
+from hooksim.storage import as_folder, one_line, refuse_to_replace, write_folder
 
 __all__ = [
+    "CHECKED",
     "LOG",
     "METADATA",
     "as_folder",
     "check_folder",
+    "check_rows",
     "is_row_file",
     "load_folder",
     "open_rows",
@@ -36,34 +38,10 @@ METADATA = "metadata.json"
 LOG = "batches.jsonl"
 """The description of one that has not: a line a batch. Where one is not empty, it is right."""
 
+CHECKED = 1 << 28
+"""Bytes of rows that are read and checked where a recording is opened; more would take seconds."""
+
 _FILES = ((LOG, parse_log), (METADATA, parse))
-
-
-def as_folder(path: Any) -> Path:
-    """Accept the path of a folder.
-
-    Args:
-        path: What was given.
-
-    Returns:
-        The path, `~` resolved.
-
-    Raises:
-        ConfigError: It is no path.
-
-    Example:
-        >>> as_folder("runs/a").name
-        'a'
-    """
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
-    if not isinstance(text, str):
-        raise ConfigError(f"path: expected the name of a folder, got {type(path).__name__}.")
-    if "\0" in text:
-        raise ConfigError(f"path: {text!r} cannot be the name of a folder: it holds a NUL.")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:  # no such user
-        raise ConfigError(f"path: {text!r} cannot be the name of a folder: {error}") from error
 
 
 def row_file(stored: int) -> str:
@@ -110,14 +88,34 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[Description, list[Tensor]
 
     Raises:
         ConfigError: There is no recording.
-        HooksimError: It is damaged, or of a newer version, or cannot be read.
+        HooksimError: It is damaged, or of a newer version, or cannot be read. Rows are only looked
+            at where there are at most `CHECKED` bytes of them.
     """
     folder = as_folder(path)
-    with _one_line(path, "read"):
+    with one_line(path, "the recording cannot be read"):
         if not folder.exists():
             raise ConfigError(f"'{folder}' does not exist. Expected the folder of a recording.")
         description, exact = _read_description(folder)
-        return description, open_rows(folder, description, exact=exact)
+        tensors = open_rows(folder, description, exact=exact)
+        if sum(map(description.row_bytes, range(len(tensors)))) <= CHECKED:
+            check_rows(folder, description)
+        return description, tensors
+
+
+def check_rows(folder: Path, description: Description) -> None:
+    """Read all rows, and tell whether they are those that were written.
+
+    Args:
+        folder: Where they are.
+        description: Holds their checksums; where it has none, there is nothing to tell.
+
+    Raises:
+        HooksimError: A file was changed, or cannot be read.
+    """
+    for stored, expected in enumerate(description.checksums or ()):
+        file = folder / row_file(stored)
+        if description.row_bytes(stored) and checksum_of(file) != expected:
+            raise damaged(folder, f"{file.name} is not what was written: its checksum is another")
 
 
 def open_rows(folder: Path, description: Description, *, exact: bool = True) -> list[Tensor]:
@@ -181,10 +179,11 @@ def save_folder(
         writing(path),
         write_folder(path, overwrite=overwrite, objection=_objection) as made,
     ):
+        checksums = []
         for stored, rows in enumerate(tensors):
             with (made / row_file(stored)).open("wb") as file:
-                write_rows(file, rows)
-        (made / METADATA).write_bytes(document(description))
+                checksums.append(write_rows(file, rows))
+        (made / METADATA).write_bytes(document(replace(description, checksums=checksums)))
     return folder
 
 
@@ -222,18 +221,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         HooksimError: The system refused.
     """
-    with _one_line(path, "written"):
+    with one_line(path, "the recording cannot be written"):
         yield
-
-
-@contextmanager
-def _one_line(path: str | os.PathLike[str], done: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise HooksimError(
-            f"'{path}': the recording cannot be {done}: {error.strerror or error}."
-        ) from error
 
 
 def _read_description(folder: Path) -> tuple[Description, bool]:

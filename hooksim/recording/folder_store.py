@@ -52,6 +52,8 @@ class FolderStore:
         self._log: IO[bytes] | None = None
         self._made: list[Path] = []
         self._stored = 0
+        self._checksums: list[int] = []  # of the whole batches
+        self._ahead: dict[int, int] = {}  # of the batch that is being written
         self._begun = False
         self._finished = False
 
@@ -67,6 +69,7 @@ class FolderStore:
         """
         check_folder(self.path, overwrite=self._overwrite)
         self._stored = len(description.widths)
+        self._checksums = [0] * self._stored
         with writing(self.path):
             self._make_folder()
             self._log = lock_log(self.path / LOG)
@@ -94,6 +97,7 @@ class FolderStore:
         self._refuse_if_taken()
         new = self.path / row_file(self._stored)
         self._stored += 1
+        self._checksums.append(self._checksums[stored])
         with writing(self.path):
             shutil.copyfile(self.path / row_file(stored), new)
 
@@ -110,7 +114,7 @@ class FolderStore:
         self._refuse_if_taken()
         # Opened each time: hundreds of layers would use up the handles that a process may have.
         with writing(self.path), (self.path / row_file(stored)).open("ab") as file:
-            write_rows(file, rows)
+            self._ahead[stored] = write_rows(file, rows, self._checksums[stored])
 
     def commit(self, entry: BatchEntry) -> None:
         """Write that the rows of a batch are all there.
@@ -123,6 +127,9 @@ class FolderStore:
         """
         with writing(self.path):
             self._write_log(entry_line(entry))
+        for stored, checksum in self._ahead.items():
+            self._checksums[stored] = checksum
+        self._ahead.clear()
 
     def finish(self, description: Description) -> list[Tensor]:
         """Bring everything to the disk, write the description, and remove the log.
@@ -144,6 +151,7 @@ class FolderStore:
                 self._write_log(END)
             for stored in range(len(description.widths), self._stored):
                 (self.path / row_file(stored)).unlink(missing_ok=True)
+            description.checksums = self._checksums[: len(description.widths)]
             text = document(description)
             with (self.path / METADATA).open("wb") as file:
                 file.write(text)

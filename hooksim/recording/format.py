@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording.description import BatchEntry, Description
+from hooksim.storage import SEAL, is_sealed, sealed
 
 __all__ = ["END", "damaged", "document", "entry_line", "header_line", "parse", "parse_log"]
 
@@ -15,7 +16,8 @@ END = b'{"complete": true}\n'
 """The last line of a log whose data were read to their end."""
 
 _FORMAT = "hooksim recording"
-_SCHEMA = 1
+_SCHEMA = 2
+_SEALED_FROM = 2  # the first schema whose documents hold a hash; older ones are read without
 
 _Data = TypeVar("_Data", BatchEntry, Description)
 
@@ -42,7 +44,8 @@ def document(description: Description) -> bytes:
     Returns:
         A JSON document.
     """
-    lines = (f"{_text(key)}: {_text(value)}" for key, value in _plain(description).items())
+    plain = sealed(_plain(description))
+    lines = (f"{_text(key)}: {_text(value)}" for key, value in plain.items())
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
@@ -88,7 +91,7 @@ def parse(folder: Path, file: str, text: bytes) -> Description:
         ConfigError: It is no recording.
         HooksimError: It is damaged, or of a newer version.
     """
-    description = _read_description(folder, file, text)
+    description = _read_description(folder, file, text, whole=True)
     return _fitting(folder, file, description)
 
 
@@ -108,7 +111,7 @@ def parse_log(folder: Path, file: str, text: bytes) -> Description:
         HooksimError: It is damaged, or of a newer version.
     """
     header, *lines = text.split(b"\n")[:-1] or [text]
-    description = _read_description(folder, file, header)
+    description = _read_description(folder, file, header, whole=False)
     complete = bool(lines) and lines[-1] + b"\n" == END
     for number, line in enumerate(lines[: len(lines) - complete], 2):
         entry = _validated(BatchEntry, folder, f"{file}, line {number}", line)
@@ -131,8 +134,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _read_description(folder: Path, file: str, text: bytes) -> Description:
-    """Check that it is ours and not newer than we are, then its types."""
+def _read_description(folder: Path, file: str, text: bytes, *, whole: bool) -> Description:
+    """Check that it is ours, not newer than we are, and as it was written; then its types."""
     try:
         head = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -149,6 +152,8 @@ def _read_description(folder: Path, file: str, text: bytes) -> Description:
             f"'{folder}' was written by a newer hooksim (schema {schema}, this one reads up to "
             f"{_SCHEMA}). Upgrade hooksim."
         )
+    if whole and (schema >= _SEALED_FROM or SEAL in head) and not is_sealed(head):
+        raise damaged(folder, f"{file} is not what was written: its {SEAL} is another")
     return _validated(Description, folder, file, text)
 
 

@@ -133,8 +133,27 @@ class HeldRows:
                 write_rows(self._files[-1], rows)
             parts.clear()
 
-    def finish(self, description: Description) -> list[Tensor]:
+    def so_far(self, description: Description) -> list[Tensor]:
         """Join the batches of each layer, one layer after the other, so that two are held at most.
+
+        Args:
+            description: Up to now.
+
+        Returns:
+            The rows of each stored layer, which are kept.
+        """
+        if not self._files:
+            for parts in self._layers:
+                parts[:] = [_joined(list(parts))] if len(parts) > 1 else parts
+            return [parts[0] for parts in self._layers]
+        layers = zip(self._files, description.dtypes, description.widths, strict=True)
+        return [
+            map_open_file(file, getattr(torch, dtype), (description.n_rows, width))
+            for file, dtype, width in layers
+        ]
+
+    def finish(self, description: Description) -> list[Tensor]:
+        """End with what there is.
 
         Args:
             description: Of the whole recording.
@@ -142,13 +161,8 @@ class HeldRows:
         Returns:
             The rows of each stored layer.
         """
-        if not self._files:
-            return [_joined(parts) for parts in self._layers]
-        layers = zip(self._files, description.dtypes, description.widths, strict=True)
-        found = [
-            map_open_file(file, getattr(torch, dtype), (description.n_rows, width))
-            for file, dtype, width in layers
-        ]
+        found = self.so_far(description)
+        self._layers.clear()
         _close(self._files)
         return found
 

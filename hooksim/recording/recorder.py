@@ -1,5 +1,6 @@
 """Collects what a live side gives, batch by batch, into a recording."""
 
+import copy
 import os
 from collections.abc import Sequence
 from types import TracebackType
@@ -97,19 +98,25 @@ class Recorder:
         """Samples so far."""
         return self._description.n_samples
 
-    def put(self, part: Slice) -> None:
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the rows so far."""
+        return sum(map(self._description.row_bytes, range(len(self._description.widths))))
+
+    def put(self, part: Slice, at: BatchPosition | None = None) -> None:
         """Take the rows of the next batch.
 
         Args:
             part: What the side gave; its rows are kept and not copied, unless they are on an
                 accelerator or go to files.
+            at: Where the batch stands in the data, for messages; None where all batches are put.
 
         Raises:
             NonFiniteError: A row holds NaN or infinity.
             HooksimError: Rows cannot be written, or have another type than in the first batch.
         """
         description = self._description
-        at = BatchPosition(len(description.batch_lengths or ()), description.n_samples)
+        at = at or BatchPosition(len(description.batch_lengths or ()), description.n_samples)
         positions, given = _distinct(part.values, description.positions)
         rows, suspects = _on_host(given)
         for stored in suspects:
@@ -132,6 +139,22 @@ class Recorder:
         )
         self._store.commit(entry)
         description.add(entry)
+
+    def so_far(self) -> Recording | None:
+        """Give what there is up to now; the recorder goes on.
+
+        Returns:
+            A recording of the rows in memory or in temporary files, incomplete; None before the
+            first batch.
+
+        Raises:
+            HooksimError: The rows go to a folder, from where `Recording.load` reads them.
+        """
+        if not isinstance(self._store, HeldRows):
+            raise HooksimError(f"'{self._path}': read what is recorded there by Recording.load.")
+        if not self.n_samples:
+            return None
+        return Recording(copy.deepcopy(self._description), self._store.so_far(self._description))
 
     def finish(self) -> Recording:
         """End with a complete recording.

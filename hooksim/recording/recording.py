@@ -10,9 +10,10 @@ from torch import Tensor
 
 from hooksim.errors import LayerNotFoundError, Note
 from hooksim.recording.description import Description
-from hooksim.recording.folder import as_folder, load_folder, save_folder
+from hooksim.recording.folder import as_folder, check_rows, load_folder, save_folder
 from hooksim.recording.tensors import describe_tensors
 from hooksim.spelling import close_names
+from hooksim.storage import one_line
 
 if TYPE_CHECKING:
     from tensordict import TensorDict
@@ -82,6 +83,11 @@ class Recording:
         if not self.complete:
             text = f"incomplete: it was interrupted after {self.n_samples} samples"
             self.notes.append(Note(INCOMPLETE, text))
+
+    @property
+    def description(self) -> Description:
+        """All that is known of it besides its rows; not to be changed."""
+        return self._description
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -163,6 +169,23 @@ class Recording:
             tensor(6.)
         """
         return save_folder(path, self._description, self.tensors, overwrite=overwrite)
+
+    def verify(self) -> None:
+        """Read every row on the disk and tell whether it is what was written.
+
+        `load` does so by itself for up to 256 MiB of rows. In memory, and in a recording that was
+        killed or comes from an older version, there is nothing to hold them against.
+
+        Raises:
+            HooksimError: A file was changed.
+
+        Example:
+            >>> import torch
+            >>> Recording.from_tensors({"x": torch.ones(3, 2)}).verify()
+        """
+        if self.path is not None:
+            with one_line(self.path, "the recording cannot be read"):
+                check_rows(self.path, self._description)
 
     @cached_property
     def tensordict(self) -> "TensorDict":

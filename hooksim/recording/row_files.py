@@ -4,23 +4,48 @@ import sys
 import warnings
 from pathlib import Path
 from typing import IO, Any
+from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["map_file", "map_open_file", "over_array", "write_rows"]
+__all__ = ["checksum_of", "map_file", "map_open_file", "over_array", "write_rows"]
+
+_CHUNK = 1 << 20  # bytes
 
 
-def write_rows(file: IO[bytes], rows: Tensor) -> None:
+def write_rows(file: IO[bytes], rows: Tensor, checksum: int = 0) -> int:
     """Append rows to a file.
 
     Args:
         file: Open for writing.
         rows: `(n, d)` on the CPU.
+        checksum: CRC-32 of what is in the file.
+
+    Returns:
+        CRC-32 of what is in the file then.
     """
     array = rows.detach().contiguous().numpy()
-    file.write(array.byteswap().data if sys.byteorder == "big" else array.data)
+    content = array.byteswap().data if sys.byteorder == "big" else array.data
+    file.write(content)
+    return crc32(content, checksum) if array.size else checksum
+
+
+def checksum_of(path: Path) -> int:
+    """Read a file, and nothing of it into memory for long.
+
+    Args:
+        path: The file.
+
+    Returns:
+        CRC-32 of what is in it.
+    """
+    checksum = 0
+    with path.open("rb") as file:
+        while content := file.read(_CHUNK):
+            checksum = crc32(content, checksum)
+    return checksum
 
 
 def map_file(path: Path, dtype: torch.dtype, shape: tuple[int, int]) -> Tensor:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from hooksim.results.description import COMPARISON, DescribedMatrix
 from hooksim.results.folder import (
-    COMPARISON,
     fitting,
     meaning_data,
-    read_meaning,
     read_parts,
     result_folder,
     write_description,
     write_tensors,
 )
 from hooksim.results.matrix import SimilarityMatrix
-from hooksim.results.page import PAGE
+from hooksim.results.page import PAGE, place_page
+from hooksim.results.payload import comparison_payload
 from hooksim.results.tables import file_stems, write_diagnostics, write_table
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def save_comparison(
         _write_tables(folder, comparison, stems)
         if pictures:
             _write_pictures(folder, comparison, stems)
-        comparison.report(folder / PAGE)
+        place_page(folder / PAGE, comparison_payload(comparison))
         _write_metadata(folder, comparison, stems)
     return Path(path).expanduser()
 
@@ -130,13 +130,12 @@ def load_parts(
     """
     folder, description, tensors = read_parts(path, COMPARISON)
     with fitting(folder):
-        matrices = {item["key"]: _matrix(item, tensors) for item in description["matrices"]}
-        return matrices, int(description["n_samples"]), dict(description["metadata"])
+        matrices = {item.key: _matrix(item, tensors) for item in description.matrices}
+        return matrices, description.n_samples, description.metadata
 
 
-def _matrix(item: dict[str, Any], tensors: dict[str, Tensor]) -> SimilarityMatrix:
+def _matrix(item: DescribedMatrix, tensors: dict[str, Tensor]) -> SimilarityMatrix:
     """Put one matrix together."""
-    key = item["key"]
+    key = item.key
     values, stderr = tensors[f"{key}.values"], tensors[f"{key}.stderr"]
-    meaning = read_meaning(item)
-    return SimilarityMatrix(key, values, stderr, item["layers_a"], item["layers_b"], meaning)
+    return SimilarityMatrix(key, values, stderr, item.layers_a, item.layers_b, item.meaning)

@@ -4,58 +4,41 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from hashlib import sha256
 from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from hooksim.errors import ConfigError, HooksimError
+from hooksim.results.description import (
+    KINDS,
+    METADATA,
+    TENSORS_SEAL,
+    Described,
+    Kind,
+    damaged,
+    read_description,
+)
 from hooksim.results.matrix import Meaning
-from hooksim.storage import refuse_to_replace, write_folder
+from hooksim.storage import SEAL, as_folder, one_line, refuse_to_replace, sealed, write_folder
 
 __all__ = [
-    "COMPARISON",
-    "TRAJECTORY",
-    "Kind",
     "check_target",
     "fitting",
     "meaning_data",
-    "read_meaning",
     "read_parts",
     "result_folder",
     "write_description",
     "write_tensors",
 ]
 
-_TENSORS, _METADATA = "matrices.safetensors", "metadata.json"
+_TENSORS = "matrices.safetensors"
 # What other parts of hooksim may add to a saved result.
-_ADDED = {"report.html", "config.yaml"}
-
-
-class Kind(NamedTuple):
-    """A kind of result on disk.
-
-    Attributes:
-        noun: What people call it.
-        schema: Newest form of the description that is understood.
-        reader: The class whose `load` reads it.
-    """
-
-    noun: str
-    schema: int
-    reader: str
-
-    @property
-    def format(self) -> str:
-        """What the description calls it."""
-        return f"hooksim {self.noun}"
-
-
-COMPARISON = Kind("comparison", 1, "hooksim.Comparison")
-TRAJECTORY = Kind("trajectory", 1, "hooksim.Trajectory")
-_KINDS = {kind.format: kind for kind in (COMPARISON, TRAJECTORY)}
+_ADDED = {"report.html", "config.yaml", "unfinished"}
+_LOOKS = 5  # at a result that is replaced between reading its description and its matrices
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -71,28 +54,33 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     refuse_to_replace(path, overwrite=overwrite, objection=_objection)
 
 
-def result_folder(path: str | os.PathLike[str], *, overwrite: bool) -> AbstractContextManager[Path]:
+@contextmanager
+def result_folder(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder that takes its place, whole, when the block ends without an error.
 
     Args:
         path: Where the result shall stand.
         overwrite: Replace a result that stands there, of whichever kind.
 
-    Returns:
-        A context that gives the folder to write into.
+    Yields:
+        The folder to write into.
 
     Raises:
         ConfigError: Something stands there that may not be replaced.
+        HooksimError: The disk is full, or nothing may be written there.
     """
-    return write_folder(path, overwrite=overwrite, objection=_objection)
+    with (
+        one_line(path, "the result cannot be written"),
+        write_folder(path, overwrite=overwrite, objection=_objection) as folder,
+    ):
+        yield folder
 
 
 def _objection(folder: Path) -> str | None:
     """Say why a folder must not be replaced: it is no result, or holds files of somebody else."""
     try:
-        description = _read_description(folder, *_KINDS.values())
-        known = {*description.get("files", []), *_ADDED, _METADATA}
-    except (HooksimError, TypeError):
+        known = {*read_description(folder, *KINDS).files, *_ADDED, METADATA}
+    except (HooksimError, OSError):
         return "is not a result that this hooksim can read"
     foreign = sorted(file.name for file in folder.iterdir() if file.name not in known)
     if not foreign:
@@ -126,10 +114,11 @@ def write_description(folder: Path, kind: Kind, content: Mapping[str, Any]) -> N
         "format": kind.format,
         "schema_version": kind.schema,
         **_plain(dict(content)),
-        "files": sorted([_METADATA, *(file.name for file in folder.iterdir())]),
+        "files": sorted([METADATA, *(file.name for file in folder.iterdir())]),
+        TENSORS_SEAL: sha256((folder / _TENSORS).read_bytes()).hexdigest(),
     }
-    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / _METADATA).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(sealed(description), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / METADATA).write_text(text + "\n", encoding="utf-8")
 
 
 def meaning_data(meaning: Meaning) -> dict[str, Any]:
@@ -139,7 +128,7 @@ def meaning_data(meaning: Meaning) -> dict[str, Any]:
         meaning: Of a matrix.
 
     Returns:
-        What `read_meaning` reads.
+        Plain data.
 
     Example:
         >>> meaning_data(Meaning("CKA", "max"))
@@ -153,37 +142,31 @@ def meaning_data(meaning: Meaning) -> dict[str, Any]:
     }
 
 
-def read_meaning(item: Mapping[str, Any]) -> Meaning:
-    """Read how values are to be read.
-
-    Args:
-        item: The description of a matrix.
-
-    Returns:
-        The meaning; what is missing or wrong raises as it comes, for `fitting` to word.
-    """
-    low, high = item["range"]
-    return Meaning(item["label"], item["best"], (low, high), item["direction"])
-
-
 def _plain(value: Any) -> Any:
     """Turn metadata into what every JSON reader takes; what has no such form becomes its text."""
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return _encodable(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_encodable(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    return str(value)
+    return _encodable(str(value))
+
+
+def _encodable(text: str) -> str:
+    """Write out what no UTF-8 can hold, such as parts of file names that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_parts(
     path: str | os.PathLike[str], kind: Kind
-) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+) -> tuple[Path, Described, dict[str, Tensor]]:
     """Read what `write_description` and `write_tensors` wrote.
 
     Args:
@@ -195,12 +178,24 @@ def read_parts(
 
     Raises:
         ConfigError: There is no such result.
-        HooksimError: It is damaged, or of a newer version.
+        HooksimError: It is damaged, or of a newer version, or cannot be read.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        raise ConfigError(f"'{folder}' does not exist. Expected the folder of a saved result.")
-    return folder, _read_description(folder, kind), _read_tensors(folder)
+    folder = as_folder(path)
+    with one_line(path, "the result cannot be read"):
+        if not folder.exists():
+            raise ConfigError(f"'{folder}' does not exist. Expected the folder of a saved result.")
+        return (folder, *_read_whole(folder, kind, _LOOKS))
+
+
+def _read_whole(folder: Path, kind: Kind, looks: int) -> tuple[Described, dict[str, Tensor]]:
+    """Read both files of one result, though somebody may put another one in its place meanwhile."""
+    description = read_description(folder, kind)
+    try:
+        return description, _read_tensors(folder, description.matrices_sha256)
+    except HooksimError:
+        if looks == 1 or read_description(folder, kind) == description:
+            raise
+    return _read_whole(folder, kind, looks - 1)
 
 
 @contextmanager
@@ -217,49 +212,21 @@ def fitting(folder: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise _damaged(folder, f"its parts do not fit each other ({what})") from error
+        raise damaged(folder, f"its parts do not fit each other ({what})") from error
 
 
-def _read_description(folder: Path, *kinds: Kind) -> dict[str, Any]:
-    """Read metadata.json and check that it is of one of the kinds and not newer than we are."""
-    file = folder / _METADATA
-    if not file.is_file():
-        raise ConfigError(f"'{folder}' is not a result of hooksim: it has no {_METADATA}.")
-    try:
-        description = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged(folder, f"{_METADATA} is not valid JSON ({error})") from error
-    known = _KINDS.get(str(description.get("format"))) if isinstance(description, dict) else None
-    if known is None:
-        raise ConfigError(f"'{folder}' is not a result of hooksim: {_METADATA} is of another kind.")
-    if known not in kinds:
-        raise ConfigError(
-            f"'{folder}' holds a {known.noun}, not a {kinds[0].noun}: {known.reader}.load reads it."
-        )
-    schema = description.get("schema_version")
-    if not isinstance(schema, int):
-        raise _damaged(folder, f"{_METADATA} has no schema version")
-    if schema > known.schema:
-        raise HooksimError(
-            f"'{folder}' was written by a newer hooksim (schema {schema}, this one reads up to "
-            f"{known.schema}). Upgrade hooksim."
-        )
-    return dict(description)
-
-
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Read values and standard errors."""
+def _read_tensors(folder: Path, expected: str | None) -> dict[str, Tensor]:
+    """Read values and standard errors; the hash tells whether they are those that were written."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
-    if not (folder / _TENSORS).is_file():
-        raise _damaged(folder, f"{_TENSORS} is missing")
+    file = folder / _TENSORS
+    if not file.is_file():
+        raise damaged(folder, f"{_TENSORS} is missing")
+    content = file.read_bytes()
+    if expected is not None and sha256(content).hexdigest() != expected:
+        raise damaged(folder, f"{_TENSORS} is not what was written: its {SEAL} is another")
     try:
-        return load_file(folder / _TENSORS)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise _damaged(folder, f"{_TENSORS} cannot be read ({error})") from error
-
-
-def _damaged(folder: Path, what: str) -> HooksimError:
-    """Word the error of a result that cannot be read."""
-    return HooksimError(f"the result in '{folder}' is damaged: {what}. Save it again.")
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, OverflowError, RuntimeError) as error:
+        raise damaged(folder, f"{_TENSORS} cannot be read ({error})") from error

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from hooksim.errors import ConfigError
+from hooksim.storage import as_folder, one_line, write_file
 
 if TYPE_CHECKING:
     from hooksim.report import Payload
 
-__all__ = ["PAGE", "is_page", "write_page"]
+__all__ = ["PAGE", "is_page", "place_page", "write_page"]
 
 PAGE = "report.html"  # its name in the folder of a result
 _HEAD = 4096  # bytes of a file in which the head of a page would name hooksim
@@ -28,27 +28,37 @@ def write_page(path: str | os.PathLike[str], payload: "Payload") -> Path:
 
     Raises:
         ConfigError: A file that is no page of hooksim stands there.
+        HooksimError: The disk is full, or nothing may be written there.
+    """
+    file = as_folder(path)
+    with one_line(path, "the page cannot be written"):
+        if file.is_dir():
+            file = file / PAGE
+        if file.exists() and not is_page(file):
+            raise ConfigError(
+                f"report: '{file}' exists and is no page of hooksim: it is not replaced. Choose "
+                "another name."
+            )
+        place_page(file, payload)
+    return file
+
+
+def place_page(file: Path, payload: "Payload") -> None:
+    """Render a page and put it in the place of whatever stands there.
+
+    Args:
+        file: The page's path.
+        payload: What the page shows.
+
+    Raises:
+        OSError: It cannot be written.
     """
     from hooksim.report import render
 
-    file = Path(path).expanduser()
-    if file.is_dir():
-        file = file / PAGE
-    if file.exists() and not is_page(file):
-        raise ConfigError(
-            f"report: '{file}' exists and is no page of hooksim: it is not replaced. Choose "
-            "another name."
-        )
     text = render(payload)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".hooksim-{uuid4().hex}.tmp")
-    try:
+    with write_file(file) as temporary:
         # A name that no UTF-8 can hold, as some file systems allow, must not cost the page.
         temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return file
 
 
 def is_page(file: Path) -> bool:

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 from hooksim.results.comparison import Comparison
-from hooksim.results.folder import COMPARISON, TRAJECTORY
+from hooksim.results.description import COMPARISON, METADATA, TRAJECTORY
 from hooksim.results.trajectory import Trajectory
+from hooksim.storage import as_folder
 
 __all__ = ["is_result", "load_saved"]
 
@@ -23,7 +24,7 @@ def load_saved(path: str | os.PathLike[str]) -> Comparison | Trajectory:
     Raises:
         HooksimError: There is nothing, no result, a damaged one, or one of a newer version.
     """
-    found = _format(Path(path).expanduser() / "metadata.json")
+    found = _format(as_folder(path) / METADATA)
     kind = Trajectory if found == TRAJECTORY.format else Comparison
     return kind.load(path)
 
@@ -44,5 +45,5 @@ def _format(description: Path) -> str | None:
     """What a description says that it is; what is wrong is worded by whoever reads the rest."""
     try:
         return str(json.loads(description.read_text(encoding="utf-8"))["format"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

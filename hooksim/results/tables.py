@@ -1,6 +1,5 @@
 """CSV tables of matrices and layers, and file names that no file system refuses."""
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ __all__ = ["file_stems", "write_diagnostics", "write_table"]
 _CORNER = "layer of A / layer of B"
 # A spreadsheet would run a cell that begins with one of these.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_QUOTED = re.compile(r'[",\r\n]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST_STEM = 80
 
@@ -35,11 +35,10 @@ def write_table(
         layers_b: Names of the columns.
         corner: What the names of the rows and the columns are.
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([corner, *map(_harmless, layers_b)])
-        for layer, row in zip(layers_a, values.tolist(), strict=True):
-            writer.writerow([_harmless(layer), *map(repr, row)])
+    lines = [[corner, *map(_cell, layers_b)]]
+    for layer, row in zip(layers_a, values.tolist(), strict=True):
+        lines.append([_cell(layer), *map(repr, row)])
+    _write(path, lines)
 
 
 def write_diagnostics(path: Path, sides: Mapping[str, Sequence[LayerDiagnostics]]) -> None:
@@ -49,17 +48,28 @@ def write_diagnostics(path: Path, sides: Mapping[str, Sequence[LayerDiagnostics]
         path: The file.
         sides: The layers of A and of B, by `a` and `b`.
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["side", *LayerDiagnostics._fields])
-        for side, layers in sides.items():
-            for layer, *numbers in layers:
-                writer.writerow([side, _harmless(layer), *map(repr, numbers)])
+    lines = [["side", *LayerDiagnostics._fields]]
+    for side, layers in sides.items():
+        lines += [[side, _cell(layer), *map(repr, numbers)] for layer, *numbers in layers]
+    _write(path, lines)
 
 
-def _harmless(name: str) -> str:
-    """Keep a spreadsheet from running a name."""
-    return f"'{name}" if name.startswith(_FORMULA) else name
+def _write(path: Path, lines: Iterable[Iterable[str]]) -> None:
+    text = "".join(f"{','.join(line)}\n" for line in lines)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def _cell(name: str) -> str:
+    """Write a name so that no spreadsheet runs it, nor takes a part of it for a cell of its own.
+
+    The csv module leaves a bare carriage return without quotes, which readers take for the end of a
+    line: what stands behind it would be a cell.
+    """
+    harmless = f"'{name}" if name.startswith(_FORMULA) else name
+    if not _QUOTED.search(harmless):
+        return harmless
+    doubled = harmless.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def file_stems(keys: Iterable[str]) -> dict[str, str]:

@@ -4,20 +4,21 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hooksim.results.description import TRAJECTORY
 from hooksim.results.folder import (
-    TRAJECTORY,
     fitting,
     meaning_data,
-    read_meaning,
     read_parts,
     result_folder,
     write_description,
     write_tensors,
 )
-from hooksim.results.page import PAGE
+from hooksim.results.known_metadata import KnownMetadata
+from hooksim.results.page import PAGE, place_page
 from hooksim.results.stack import MatrixStack
 from hooksim.results.stacking import Step
 from hooksim.results.tables import file_stems, write_table
+from hooksim.results.trajectory_payload import trajectory_payload
 
 if TYPE_CHECKING:
     from hooksim.results.trajectory import Trajectory
@@ -48,7 +49,7 @@ def save_trajectory(
         write_tensors(folder, _tensors(trajectory))
         _write_tables(folder, trajectory, stems)
         _write_pictures(folder, trajectory, stems)
-        trajectory.report(folder / PAGE)
+        place_page(folder / PAGE, trajectory_payload(trajectory))
         _write_metadata(folder, trajectory, stems)
     return Path(path).expanduser()
 
@@ -118,14 +119,26 @@ def load_trajectory(
     """
     folder, description, tensors = read_parts(path, TRAJECTORY)
     with fitting(folder):
-        steps, count = list(description["steps"]), int(description["n_samples"])
+        steps = description.steps
         stacks = {}
-        for item in description["matrices"]:
-            key = item["key"]
+        for item in description.matrices:
+            key = item.key
             values, stderr = tensors[f"{key}.values"], tensors[f"{key}.stderr"]
             if any(size != len(steps) for size in values.shape[:-2]):
                 raise ValueError(f"{key!r} of shape {tuple(values.shape)} for {len(steps)} steps")
             stacks[key] = MatrixStack(
-                key, values, stderr, item["layers_a"], item["layers_b"], read_meaning(item)
+                key, values, stderr, item.layers_a, item.layers_b, item.meaning
             )
-        return steps, stacks, count, dict(description["metadata"])
+            _check_layers(stacks[key], description.known)
+        return steps, stacks, description.n_samples, description.metadata
+
+
+def _check_layers(stack: MatrixStack, known: KnownMetadata) -> None:
+    """Raise where a side has layers that the stack has not."""
+    a, b = set(stack.layers_a), set(stack.layers_b)
+    checkpoints = known.checkpoints or []
+    own = a & b if stack.values.ndim == 4 else b  # where all are compared, each is both
+    sides = [(known.reference_side, a), *((each.reference_side, a) for each in checkpoints)]
+    for side, layers in [*sides, *((each, own) for each in checkpoints)]:
+        if side is not None and not set(side.layers or ()) <= layers:
+            raise ValueError(f"{stack.key!r} has not all layers of {side.name!r}")

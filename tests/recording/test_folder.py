@@ -12,6 +12,7 @@ from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording import Recording
 from hooksim.recording.format import END
 from hooksim.recording.log_lock import is_held
+from hooksim.storage import sealed
 from tests.capture.tiny_models import Stack
 from tests.recording.recorded import DATA, Twice, recorded, same_bits
 
@@ -31,7 +32,7 @@ def change(folder, **keys):
     description = json.loads(file.read_text())
     for key, value in keys.items():
         description[key] = value(description[key]) if callable(value) else value
-    file.write_text(json.dumps(description))
+    file.write_text(json.dumps(sealed(description)))
 
 
 def test_saved_and_loaded_is_the_same(tmp_path):
@@ -56,7 +57,7 @@ def test_files_are_plain(folder):
     text = (folder / "metadata.json").read_text()
     description = json.loads(text)
     assert len(text.splitlines()) == len(description) + 2
-    assert description["format"] == "hooksim recording" and description["schema_version"] == 1
+    assert description["format"] == "hooksim recording" and description["schema_version"] == 2
     assert description["names"] == ["first", "same", "last"]
     assert description["positions"] == [0, 0, 1] and description["widths"] == [3, 2]
 
@@ -258,7 +259,7 @@ WRONG_PATHS = {
     "bytes": (b"x", "path: expected the name of a folder, got bytes."),
     "NUL": ("a\0b", r"path: 'a\x00b' cannot be the name of a folder: it holds a NUL."),
     "user": ("~no-such-user/x", "path: '~no-such-user/x' cannot be the name of a folder: Could "),
-    "long": ("x" * 999, "xxx': the recording cannot be "),
+    "long": ("x" * 999, "File name too long."),
 }
 
 
@@ -302,8 +303,8 @@ def test_newer_foreign_and_missing(folder, tmp_path):
         Recording.load(tmp_path)
     with pytest.raises(ConfigError, match=r"is not a recording of hooksim: it has no metadata\.js"):
         Recording.load(folder / "0.bin")
-    change(folder, schema_version=2)
-    message = r"was written by a newer hooksim \(schema 2, this one reads up to 1\). Upgrade"
+    change(folder, schema_version=3)
+    message = r"was written by a newer hooksim \(schema 3, this one reads up to 2\). Upgrade"
     with pytest.raises(HooksimError, match=message):
         Recording.load(folder)
     change(folder, schema_version=1, format="hooksim comparison")

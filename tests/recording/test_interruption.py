@@ -86,7 +86,7 @@ def test_an_end_before_the_first_batch_leaves_nothing(tmp_path, error, kept):
 
 
 def test_an_error_while_the_first_batch_is_written_leaves_nothing(tmp_path, monkeypatch):
-    def full(file, rows):
+    def full(file, rows, checksum):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hooksim.recording.folder_store.write_rows", full)
@@ -102,11 +102,12 @@ def test_half_a_batch_is_cut_off(tmp_path, monkeypatch, calls, error):
 
     left = [calls]
 
-    def failing(file, rows):
+    def failing(file, rows, checksum):
         left[0] -= 1
-        write_rows(file, rows[: 2 if left[0] == 0 else None])
+        checksum = write_rows(file, rows[: 2 if left[0] == 0 else None], checksum)
         if left[0] == 0:
             raise error
+        return checksum
 
     monkeypatch.setattr("hooksim.recording.folder_store.write_rows", failing)
     model, batches = Twice(), apart_from(2)

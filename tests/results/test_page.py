@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooksim.errors import ConfigError
+from hooksim.errors import ConfigError, HooksimError
 from hooksim.report import GENERATOR
 from hooksim.results import Comparison
 from hooksim.results.page import PAGE, is_page
@@ -46,7 +46,7 @@ def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("pathlib.Path.replace", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(HooksimError, match="the page cannot be written: no space left"):
         comparison((2, 2)).report(file)
     assert file.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["x.html"]

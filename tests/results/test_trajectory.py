@@ -11,6 +11,7 @@ import torch
 
 from hooksim.errors import ConfigError, HooksimError, ShapeError, UnknownKeyError
 from hooksim.results import Comparison, MatrixStack, Meaning, SimilarityMatrix, Trajectory
+from hooksim.storage import sealed
 
 KEYS = ("cka", "ii_a_to_b", "ii_b_to_a")
 STEPS = [1, 10, "=final"]
@@ -316,7 +317,7 @@ def test_the_folder_holds_curves_and_the_page(trajectory: Trajectory, tmp_path: 
         expected += [f"{key}.curves.png", f"{key}.drift.csv", f"{key}.drift.stderr.csv"]
     assert names == sorted(expected)
     description = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-    assert description["files"] == names and description["schema_version"] == 1
+    assert description["files"] == names and description["schema_version"] == 2
     assert description["format"] == "hooksim trajectory"
     assert (folder / "cka.curves.png").read_bytes().startswith(b"\x89PNG")
     with (folder / "cka.drift.csv").open(newline="", encoding="utf-8") as stream:
@@ -363,10 +364,11 @@ def test_each_kind_says_who_reads_it(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, r"newer hooksim \(schema 2, this one reads up to 1\)"),
-        ({"steps": [1, 2]}, r"damaged: its parts do not fit .*'cka' of shape \(3, 2, 2\) for 2 st"),
-        ({"steps": None}, "damaged: its parts do not fit"),
-        ({"matrices": [{"key": "x"}]}, "damaged: its parts do not fit"),
+        ({"schema_version": 3}, r"newer hooksim \(schema 3, this one reads up to 2\)"),
+        ({"steps": [1, 2]}, "damaged: metadata.json: metadata.checkpoints are not those of the st"),
+        ({"steps": [1, 2], "metadata": {}}, r"its parts do not .*shape \(3, 2, 2\) for 2 steps"),
+        ({"steps": None}, "damaged: metadata.json: steps: Input should be a valid array"),
+        ({"matrices": [{"key": "x"}]}, "damaged: metadata.json: matrices.0.label: Field required"),
         ({"format": "a recording"}, "metadata.json is of another kind"),
     ],
 )
@@ -374,7 +376,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line(
     trajectory: Trajectory, tmp_path: Path, quick: None, change: dict[str, object], message: str
 ) -> None:
     file = trajectory.save(tmp_path / "run") / "metadata.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    file.write_text(json.dumps(sealed({**json.loads(file.read_text()), **change})))
     with pytest.raises(HooksimError, match=message) as caught:
         Trajectory.load(tmp_path / "run")
     assert "\n" not in str(caught.value)

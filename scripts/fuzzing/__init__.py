@@ -1,0 +1,1 @@
+"""What `scripts/fuzz.py` runs: mutations, and what they are tried on."""
