@@ -46,7 +46,15 @@ class AlignmentError(HooksimError):
 
 
 class NonFiniteError(HooksimError):
-    """An activation holds NaN or infinity."""
+    """An activation holds NaN or infinity.
+
+    Attributes:
+        at: The batch, and the row in it, where that is known.
+    """
+
+    def __init__(self, message: str, at: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class ConfigError(HooksimError, ValueError):

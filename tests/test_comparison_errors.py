@@ -98,7 +98,7 @@ CASES = {
         lambda: hooksim.compare(model(), model(), WITH_NAN),
         hooksim.NonFiniteError,
         "layer '0' of model A (Sequential): 1 of 20 rows hold NaN or infinity, the first of them "
-        "row 3 of batch 1.",
+        "row 3 of batch 1 (sample 13).",
     ),
     "mask lost in a tuple": (
         lambda: hooksim.compare(
@@ -209,10 +209,10 @@ CASES = {
         hooksim.ConfigError,
         "memory_budget: expected bytes, from 0, or None, got '2 GiB'.",
     ),
-    "later: drop": (
-        lambda: hooksim.compare(model(), model(), data(), on_nonfinite="drop"),
+    "what to do with NaN": (
+        lambda: hooksim.compare(model(), model(), data(), on_nonfinite="skip"),
         hooksim.ConfigError,
-        "on_nonfinite='drop' is not available in this version; use 'error'.",
+        "on_nonfinite: expected 'error' or 'drop', got 'skip'.",
     ),
     "kernel": (
         lambda: hooksim.CKA(kernel="polynomial"),

@@ -356,5 +356,6 @@ def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNam
     batch, position = block.origin(row)
     raise NonFiniteError(
         f"{layer}: {bad[stored]} of {block.n} rows hold NaN or infinity, the first of them row "
-        f"{position} of batch {batch}. Leave those samples out, or run the model in a wider dtype."
+        f"{position} of batch {batch}. Leave those samples out, or run the model in a wider dtype.",
+        at=(batch, position),
     )

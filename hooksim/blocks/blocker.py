@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hooksim.blocks.block import Block, Origin
-from hooksim.blocks.grams import LayerGram, layer_gram
+from hooksim.blocks.grams import LayerGram, layer_gram, wide_layer_gram
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.pieces import GRAM_BUDGET, Piece, block_of, gather
 from hooksim.blocks.sizes import AUTO_SIZES, ROW_BUDGET, BlockSize, automatic_size, block_sizes
@@ -55,6 +55,11 @@ class Blocker:
         first batch settled, which is the size of a block where it was to be found out, and the
         number of layers.
 
+    Attributes:
+        size: Rows to a block, once it is settled.
+        dtype: Of the Gram matrices, unless rows are wider.
+        notes: What to warn of.
+
     Args:
         size: Rows to a block, `"batch"` for one block a batch, `"auto"` for what fits.
         dtype: Of the Gram matrices.
@@ -82,7 +87,7 @@ class Blocker:
         self.size = size
         self.notes: list[Note] = []
         self._asked = size
-        self._dtype = dtype
+        self.dtype = dtype
         self._minimum = minimum
         self._needs = needs
         self._with_rows = with_rows
@@ -99,6 +104,22 @@ class Blocker:
     def held(self) -> int:
         """Number of rows that are not in a block yet."""
         return self._tail.n
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the rows that are not in a block yet."""
+        pieces = self._tail.pieces
+        parts = {id(part): part for piece in pieces for side in piece.values for part in side}
+        return sum(part.nbytes for part in parts.values() if isinstance(part, Tensor))
+
+    def gram_bytes(self, n: int) -> int:
+        """Memory of the Gram matrices of a block.
+
+        Args:
+            n: Its rows.
+        """
+        whole = self._layers * n * n * self.dtype.itemsize
+        return min(whole, self._gram_budget)
 
     def reducer(self, joins_next: bool) -> Callable[[Tensor, Tensor | None], Any] | None:
         """What the hooks shall make of the rows of the coming batch.
@@ -174,6 +195,20 @@ class Blocker:
         for size in sizes:
             yield self._cut(size)
 
+    def refuse_few(self, n: int, batches: int) -> None:
+        """Refuse a block of too few rows that are kept elsewhere.
+
+        Args:
+            n: How many there are in all.
+            batches: Of how many batches.
+
+        Raises:
+            NotEnoughSamplesError: They are too few.
+        """
+        self._batches = batches
+        if n < self._minimum:
+            self._refuse(n)
+
     def merge(self, other: "Blocker") -> Self:
         """Join the tail of another blocker, which stays as it is, in the order of the data.
 
@@ -242,7 +277,7 @@ class Blocker:
         """What two blockers must have in common; plain data."""
         return {
             "block_size": self._asked,
-            "dtype": str(self._dtype).removeprefix("torch."),
+            "dtype": str(self.dtype).removeprefix("torch."),
             "minimum": self._minimum,
             "with_rows": self._with_rows,
             "gram_budget": self._gram_budget,
@@ -275,10 +310,10 @@ class Blocker:
     def _reduce(self, rows: Tensor, groups: Tensor | None) -> LayerGram:
         """Make a layer's Gram matrix in the hook, unless all layers' together would not fit."""
         n = len(rows)
-        fits = self._layers * n * n * self._dtype.itemsize <= self._gram_budget
-        if not fits:
-            rows = _own(rows)
-        return layer_gram(rows, groups, dtype=self._dtype, with_kernel=fits)
+        fits = self._layers * n * n * self.dtype.itemsize <= self._gram_budget
+        if fits:
+            return wide_layer_gram(rows, groups, dtype=self.dtype, memory=self._memory)
+        return layer_gram(_own(rows), groups, dtype=self.dtype, with_kernel=False)
 
     def _reduce_unsettled(self, rows: Tensor, groups: Tensor | None) -> Tensor | LayerGram:
         """Keep rows while they might fit a block; wide ones are not held for a whole batch."""
@@ -328,7 +363,7 @@ class Blocker:
         rows = gather(self._tail.take(n))
         return block_of(
             rows,
-            self._dtype,
+            self.dtype,
             self._memory,
             with_rows=self._with_rows,
             gram_budget=self._gram_budget,

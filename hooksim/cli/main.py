@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from hooksim.cli import compare, demo, heatmap, layers, report, trajectory
+from hooksim.cli.together import is_first, is_told, launched_processes
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
 from hooksim.loading.wording import first_line
 from hooksim.spelling import did_you_mean
@@ -42,17 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(stop.code or _DONE)
     with _log_to_stderr(options.verbose), _terminable():
         try:
+            _check_launch(options)
             options.run(options)
         except (ConfigError, LayerNotFoundError) as error:
-            return _report(str(error), _WRONG_USAGE, options.verbose)
+            return _report(error, str(error), _WRONG_USAGE, options.verbose)
         except HooksimError as error:
-            return _report(f"{type(error).__name__}: {error}", _FAILED, options.verbose)
-        except KeyboardInterrupt:
-            return _report("interrupted", _INTERRUPTED, options.verbose)
-        except _TerminatedError:
-            return _report("terminated", _TERMINATED, options.verbose)
+            return _report(error, f"{type(error).__name__}: {error}", _FAILED, options.verbose)
+        except KeyboardInterrupt as error:
+            return _report(error, "interrupted", _INTERRUPTED, options.verbose)
+        except _TerminatedError as error:
+            return _report(error, _terminated(), _TERMINATED, options.verbose)
         except Exception as error:
-            return _report(f"{_unexpected(error)} (-v shows where)", _FAILED, options.verbose)
+            line = f"{_unexpected(error)} (-v shows where)"
+            return _report(error, line, _FAILED, options.verbose)
     return _DONE
 
 
@@ -100,9 +103,27 @@ def _unexpected(error: Exception) -> str:
     return "; ".join([f"{type(error).__name__}: {first_line(error)}", *map(str, notes)])
 
 
-def _report(line: str, code: int, verbose: bool) -> int:
+def _check_launch(options: argparse.Namespace) -> None:
+    """Refuse what several processes would each do on their own, into one folder."""
+    if launched_processes() > 1 and options.run is not compare.run:
+        name = options.run.__module__.rpartition(".")[2]
+        raise ConfigError(
+            f"hooksim {name}: {launched_processes()} processes were started, but it runs in one. "
+            "Start it without torchrun."
+        )
+
+
+def _terminated() -> str:
+    """Word what SIGTERM did; torchrun sends it to those that are left where one has died."""
+    others = "; torchrun ends every process where one has failed" * (launched_processes() > 1)
+    return f"terminated{others}"
+
+
+def _report(error: BaseException, line: str, code: int, verbose: bool) -> int:
     if verbose:
         traceback.print_exc()
+    if is_told(error):
+        return code
     sys.stderr.write(" ".join(line.split("\n")) + "\n")
     return code
 
@@ -114,6 +135,8 @@ def _log_to_stderr(verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname_in_front)s%(message)s"))
     handler.addFilter(_name_warnings)
+    if not is_first():
+        handler.setLevel(logging.ERROR)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)

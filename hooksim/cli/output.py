@@ -12,7 +12,14 @@ from hooksim.errors import ConfigError, Note
 if TYPE_CHECKING:
     from hooksim.cli.config import ConfigFile
 
-__all__ = ["add_notes", "add_run_arguments", "as_numbers", "output_folder"]
+__all__ = [
+    "add_notes",
+    "add_run_arguments",
+    "as_numbers",
+    "chosen_folder",
+    "output_folder",
+    "output_key",
+]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +59,8 @@ def output_folder(config: "ConfigFile[Any]", options: argparse.Namespace) -> Pat
     """
     from hooksim.results import check_target
 
-    key = f"{config.path}: output" if options.out is None else "--out"
-    chosen = options.out or config.keys.output
-    if chosen is None:
-        raise ConfigError(f"{key}: missing; give it in the file or as --out")
-    out = Path(chosen).expanduser()
+    key = output_key(config, options)
+    out = chosen_folder(config, options)
     try:
         check_target(out, overwrite=options.overwrite)
     except ConfigError as error:
@@ -64,6 +68,38 @@ def output_folder(config: "ConfigFile[Any]", options: argparse.Namespace) -> Pat
         raise ConfigError(f"{key}: {told}") from error
     check_creatable(out, key)
     return out
+
+
+def output_key(config: "ConfigFile[Any]", options: argparse.Namespace) -> str:
+    """Say what names the folder of the result, for messages.
+
+    Args:
+        config: The configuration.
+        options: The parsed arguments.
+    """
+    return f"{config.path}: output" if options.out is None else "--out"
+
+
+def chosen_folder(config: "ConfigFile[Any]", options: argparse.Namespace) -> Path:
+    """Choose the folder of the result, whatever stands there.
+
+    Args:
+        config: The configuration, whose `output` holds where `--out` is not given.
+        options: The parsed arguments.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    from hooksim.loading import local_path
+
+    key = output_key(config, options)
+    chosen = config.keys.output if options.out is None else options.out
+    if not chosen:
+        raise ConfigError(f"{key}: missing; give it in the file or as --out")
+    return local_path(chosen, key)
 
 
 def add_notes(metadata: dict[str, Any], key: str, notes: Sequence[Note]) -> None:

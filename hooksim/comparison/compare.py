@@ -1,6 +1,6 @@
 """`compare()`: the front door for two models."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -8,17 +8,18 @@ import torch
 from hooksim.capture.calls import Forward
 from hooksim.capture.layers import Selectors
 from hooksim.comparison.engine import Compared, compare_sides
+from hooksim.comparison.keeper import Keeper
 from hooksim.comparison.options import (
     BlockSizeArgument,
     MeasuresArgument,
     Options,
     RowsArgument,
 )
-from hooksim.distributed import processes_together
+from hooksim.distributed import Processes, processes_together
 from hooksim.results import Comparison
 from hooksim.sides import Side, check_side
 
-__all__ = ["compare"]
+__all__ = ["compare", "compare_two"]
 
 
 def compare(
@@ -36,7 +37,7 @@ def compare(
     forward: Forward | None = None,
     device: torch.device | str | None = None,
     stop_early: bool = True,
-    on_nonfinite: Literal["error"] = "error",
+    on_nonfinite: Literal["error", "drop"] = "error",
     memory_budget: int | None = None,
     progress: bool = True,
 ) -> Comparison:
@@ -44,8 +45,10 @@ def compare(
 
     In an initialised `torch.distributed` process group every process must call it, with the same
     models and the same loader. Process r of W then runs the batches r, r + W, r + 2 W, ..., and
-    all get the same result; where one fails, all raise its error. A model whose parameters are
-    sharded over processes is run on every batch by all of them.
+    all get the same result; where one fails or ends, all raise an error that says so. A loader
+    with a `DistributedSampler`, or prepared by accelerate, is a share already and is run whole; the
+    samples that pad it are told by their ids, which it must have, and left out. A model whose
+    parameters are sharded over processes is run on every batch by all of them.
 
     Args:
         a: Model A, or a `Recording` of one, whose layers go down the matrices.
@@ -72,7 +75,9 @@ def compare(
             somebody else's hook (your own hooks run as ever; so do accelerate's). Never done where
             it is not safe: FSDP, DeepSpeed ZeRO-3, scripted models. A `forward` of your own ends
             there too, as by an exception; give False where it must go on.
-        on_nonfinite: `"error"` for activations with NaN or infinity.
+        on_nonfinite: `"error"` for activations with NaN or infinity; `"drop"` to leave their
+            samples out on both sides, count them in the metadata, and warn. To find them, the rows
+            of each batch are looked at before the next one is run.
         memory_budget: Bytes that the rows kept for `"all"` may take in memory, and as many for
             the Gram matrices of any block; None for 2 GiB. Beyond, rows go to temporary files and
             Gram matrices are made strip by strip; the values are the same.
@@ -97,24 +102,54 @@ def compare(
 
     Source: Kornblith et al. 2019 (CKA); Glielmo et al. 2022 (Information Imbalance).
     """
+    options = {
+        "layers_a": layers_a,
+        "layers_b": layers_b,
+        "measures": measures,
+        "rows": rows,
+        "block_size": block_size,
+        "pairs": pairs,
+        "max_samples": max_samples,
+        "forward": forward,
+        "device": device,
+        "stop_early": stop_early,
+        "on_nonfinite": on_nonfinite,
+        "memory_budget": memory_budget,
+        "progress": progress,
+    }
     with processes_together() as processes:
-        check_side("a", a)
-        check_side("b", b)
-        options = Options(
-            layers_a=layers_a,
-            layers_b=layers_b,
-            measures=measures,
-            rows=rows,
-            block_size=block_size,
-            pairs=pairs,
-            max_samples=max_samples,
-            forward=forward,
-            device=device,
-            stop_early=stop_early,
-            on_nonfinite=on_nonfinite,
-            memory_budget=memory_budget,
-            progress=progress,
-        )
-        sides = [Compared(a, "A", "a"), Compared(b, "B", "b")]
-        [result] = compare_sides(sides, [(0, 1)], loader, options, processes=processes)
+        return compare_two(a, b, loader, options, processes=processes)
+
+
+def compare_two(
+    a: Side,
+    b: Side,
+    loader: Iterable[Any] | None,
+    options: Mapping[str, Any],
+    *,
+    processes: Processes | None = None,
+    keeper: Keeper | None = None,
+) -> Comparison:
+    """Compare two models, for those who have the processes together and may save the run.
+
+    Args:
+        a: Side A.
+        b: Side B.
+        loader: Batches.
+        options: The keyword arguments of `compare`.
+        processes: Those that compare together; None for this one alone.
+        keeper: Saves the run while it goes on.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        HooksimError: As of `compare`.
+    """
+    check_side("a", a)
+    check_side("b", b)
+    sides = [Compared(a, "A", "a"), Compared(b, "B", "b")]
+    [result] = compare_sides(
+        sides, [(0, 1)], loader, Options(**options), processes=processes, keeper=keeper
+    )
     return result

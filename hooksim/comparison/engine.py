@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
@@ -13,12 +14,15 @@ from hooksim.capture.arguments import check_loader
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.layers import unwrap
 from hooksim.capture.progress import batch_progress, known_length, row_progress
+from hooksim.comparison.keeper import Keeper
+from hooksim.comparison.loader_errors import dead_workers, with_places
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
-from hooksim.comparison.processes import needs_all, shared_options
+from hooksim.comparison.out_of_memory import memory_advice
+from hooksim.comparison.processes import check_same_sides, needs_all, shared_options
 from hooksim.comparison.shared_layers import shared_layers
 from hooksim.comparison.side_rows import side_rows
-from hooksim.distributed import Processes
+from hooksim.distributed import Processes, is_dealt_out, number_of_shares
 from hooksim.errors import ConfigError, Note
 from hooksim.measures.base import Reading
 from hooksim.measures.measure_set import MeasureSet
@@ -59,6 +63,7 @@ def compare_sides(
     found: Sequence[Note] = (),
     one_input: str = "",
     processes: Processes | None = None,
+    keeper: Keeper | None = None,
 ) -> list[Comparison]:
     """Compare pairs of sides; each side is read once, whatever pairs it is in.
 
@@ -70,6 +75,7 @@ def compare_sides(
         found: What the caller warns of, such as sides that are missing.
         one_input: Why no batch may have one input for A and another for B; empty if it may.
         processes: Those that make the comparison together, each some of the batches.
+        keeper: Saves the run while it goes on; None for a run that is not saved.
 
     Returns:
         A comparison for each pair.
@@ -79,26 +85,31 @@ def compare_sides(
     """
     sources = [side.source for side in sides]
     _check_loader(sources, loader, options)
+    named = {f"model {side.label}": side.source for side in sides}
     if processes is not None:
-        options = shared_options(processes, options, loader)
+        options = shared_options(processes, options, loader, sources)
+        check_same_sides(processes, named)
     layers = [options.layers_a if side.role == "a" else options.layers_b for side in sides]
     chosen = side_rows(sources, [side.role for side in sides], options)
     views = views_of(sources, layers, chosen.rows, [(side.label, side.role) for side in sides])
     inputs, batches, total = _batches(sides, loader, options, one_input)
-    read = read_by(
-        sources,
-        views,
-        inputs=inputs,
-        forward=options.forward,
-        device=options.device,
-        stop_early=options.stop_early,
-    )
+    ways = {name: getattr(options, name) for name in ("forward", "device", "stop_early")}
+    read = read_by(sources, views, inputs=inputs, **ways)
     places = _side_pairs(read, pairs, options)
     asked = MeasureSet(options.chosen, places)
-    run = _planned(read, asked, sources, options, processes)
-    seconds = _timed(run, batches, total, options)
-    doubts = [*chosen.warnings, *shared_layers(sources, views, pairs), *_unmatched(run, sources)]
-    notes = [*chosen.notes, *run.notes]
+    kept = {"dealt_out": is_dealt_out(loader), "keeps_samples": keeper is not None}
+    run = _planned(read, asked, sources, options, processes, **kept)
+    if keeper is not None:
+        keeper.begin(run, named)
+    seconds = _timed(run, batches, total, options, keeper)
+    doubts = [
+        *chosen.warnings,
+        *shared_layers(sources, views, pairs),
+        *_unmatched(run, sources),
+        *_one_share(loader, processes),
+        *([] if keeper is None else keeper.warnings),
+    ]
+    notes = [*chosen.notes, *run.notes, *([] if keeper is None else keeper.notes)]
     warnings = _said([*found, *run.warnings, *doubts], notes, processes)
     common = {**describe_run(run, asked, options, warnings, notes), "seconds": seconds}
     results = []
@@ -107,7 +118,7 @@ def compare_sides(
         own = describe_pair(run, asked, places[index], *both)
         layers_ab = own["layers_a"], own["layers_b"]
         matrices = {each.key: _matrix(each, *layers_ab) for each in asked.readings(index)}
-        results.append(Comparison(matrices, run.position.n_samples, {**common, **own}))
+        results.append(Comparison(matrices, run.position.n_counted, {**common, **own}))
     return results
 
 
@@ -140,7 +151,7 @@ def _batches(
         by_batch = options.block_size == "batch"
         loader = recorded_batches(recordings, batch=by_batch, max_samples=options.max_samples)
     total = known_length(loader)
-    batches = iter(loader)
+    batches = with_places(loader)
     first = list(islice(batches, 1))
     inputs = _inputs(first[0]) if first else "plain"
     if inputs == "one pair" and _stands_for_both(sides):
@@ -197,8 +208,12 @@ def _planned(
     sources: Sequence[Side],
     options: Options,
     processes: Processes | None,
+    *,
+    dealt_out: bool,
+    keeps_samples: bool,
 ) -> Run:
     """The run over what is read, by as many processes as can share it."""
+    alone = any(map(needs_all, sources)) and not dealt_out
     return Run(
         read.readers,
         asked.accumulators,
@@ -208,19 +223,43 @@ def _planned(
         speaking=asked.speaking,
         common_layers=options.pairs == "same_name",
         memory_budget=options.memory_budget,
-        processes=None if any(map(needs_all, sources)) else processes,
+        drops=options.on_nonfinite == "drop",
+        processes=None if alone else processes,
+        dealt_out=dealt_out,
+        keeps_samples=keeps_samples,
     )
 
 
-def _timed(run: Run, batches: Iterator[Any], total: int | None, options: Options) -> float:
-    """Execute the run and give the seconds that it took."""
+def _timed(
+    run: Run, batches: Iterator[Any], total: int | None, options: Options, keeper: Keeper | None
+) -> float:
+    """Execute the run and give the seconds that it took, in all its parts."""
     started = time.perf_counter()
     with (
         batch_progress(None if options.max_samples else total, options.progress) as on_batch,
         row_progress(options.progress) as on_rows,
+        dead_workers(run.position),
+        memory_advice(run),
     ):
-        run.execute(batches, max_samples=options.max_samples, on_batch=on_batch, on_rows=on_rows)
-    return time.perf_counter() - started
+        execute = partial(run.execute, batches, max_samples=options.max_samples, on_rows=on_rows)
+        if keeper is None:
+            execute(on_batch=on_batch)
+        else:
+            _execute_kept(execute, keeper, on_batch)
+    return time.perf_counter() - started + (0.0 if keeper is None else keeper.seconds)
+
+
+def _execute_kept(
+    execute: Callable[..., None], keeper: Keeper, on_batch: Callable[[int], None]
+) -> None:
+    """Execute a run that is saved while it goes on."""
+
+    def seen(items: int) -> None:
+        on_batch(items)
+        keeper.look()
+
+    with keeper.keeping():
+        execute(on_batch=seen, on_end=keeper.prepare_end, whole=keeper.whole)
 
 
 def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
@@ -241,6 +280,19 @@ def _unmatched(run: Run, sources: Sequence[Side]) -> list[Note]:
         "Give both sides sample_ids."
     )
     return [Note("unmatched_samples", text)]
+
+
+def _one_share(loader: Any, processes: Processes | None) -> list[Note]:
+    """A warning where a loader deals its samples out, but nobody else compares."""
+    shares = number_of_shares(loader) if processes is None and is_dealt_out(loader) else None
+    if shares is None or shares == 1:
+        return []
+    text = (
+        f"loader: {type(loader).__name__} deals its samples out to {shares} processes, and this "
+        "one compares alone: the result is of its share. Give a loader without a "
+        "DistributedSampler, or compare in all processes of an initialised group."
+    )
+    return [Note("one_share", text)]
 
 
 def _said(warnings: list[Note], notes: Sequence[Note], processes: Processes | None) -> list[Note]:

@@ -46,7 +46,8 @@ def describe_run(
         },
         "measures": [measure.options() for measure in asked.measures],
         "blocks": run.position.blocks,
-        "n_samples": run.position.n_samples,
+        "n_samples": run.position.n_counted,
+        **_left_out(run, options),
         "n_rows": run.position.n_rows,
         "warnings": [note._asdict() for note in warnings],
         "notes": [note._asdict() for note in notes],
@@ -54,6 +55,16 @@ def describe_run(
         "block_size": options.block_size,
         "max_samples": options.max_samples,
     }
+
+
+def _left_out(run: Run, options: Options) -> dict[str, int]:
+    """How many samples are no part of the result, where some could have been left out."""
+    found = {}
+    if options.on_nonfinite == "drop":
+        found["dropped_samples"] = run.position.dropped
+    if run.position.repeated:
+        found["repeated_samples"] = run.position.repeated
+    return found
 
 
 def describe_pair(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from hooksim.blocks.sizes import BlockSize
-from hooksim.capture.arguments import check_on_nonfinite, check_whole
+from hooksim.capture.arguments import check_whole
 from hooksim.capture.calls import Forward
 from hooksim.capture.layers import Selectors
 from hooksim.capture.rows import Rows, as_rows
@@ -54,7 +54,7 @@ class Options:
     forward: Forward | None = None
     device: torch.device | str | None = None
     stop_early: bool = True
-    on_nonfinite: Literal["error"] = "error"
+    on_nonfinite: Literal["error", "drop"] = "error"
     memory_budget: int | None = None
     progress: bool = True
     chosen: list[Measure] = field(init=False)
@@ -68,7 +68,10 @@ class Options:
         check_whole("memory_budget", self.memory_budget, "bytes, from 0, or None", 0)
         if self.pairs not in ("all", "same_name"):
             raise ConfigError(f"pairs: expected 'all' or 'same_name', got {self.pairs!r}.")
-        check_on_nonfinite(self.on_nonfinite)
+        if self.on_nonfinite not in ("error", "drop"):
+            raise ConfigError(
+                f"on_nonfinite: expected 'error' or 'drop', got {self.on_nonfinite!r}."
+            )
 
 
 def _check_block_size(block_size: Any, measures: Sequence[Measure]) -> None:

@@ -1,34 +1,29 @@
 """One run over sides and pairs of sides: from a loader to filled accumulators."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, Self
 
 from torch import Tensor
 
-from hooksim.accumulators.base import Accumulator, SideNames, accumulate
-from hooksim.blocks.block import Block
-from hooksim.blocks.blocker import Blocker
-from hooksim.blocks.pieces import Piece
+from hooksim.accumulators.base import Accumulator, SideNames
 from hooksim.blocks.sizes import BlockSize
-from hooksim.blocks.tail import tensor_text, text_tensor
 from hooksim.capture.side import Reader
 from hooksim.capture.slices import Slice
 from hooksim.capture.stream import stream
 from hooksim.distributed import Processes
-from hooksim.errors import ConfigError, LayerNotFoundError, Note
-from hooksim.run.gatherer import Gatherer
+from hooksim.errors import Note
+from hooksim.run.intake import Intake, OnRows, RunMemory
 from hooksim.run.position import Position
-from hooksim.run.together import SampleRoll, Share, check_agreed, give_share, take_shares
+from hooksim.run.repeats import Repeats
+from hooksim.run.sample_roll import SampleRoll
+from hooksim.run.together import Share, check_agreed, give_share, take_shares
 
 __all__ = ["Run"]
 
-_BUDGET = 2 << 30  # bytes that rows, and as many that Gram matrices, may take in memory
-_STATE = "run"  # what is no tensor
-_TAIL = "tail."
+_SEEN = "samples"  # what tells the samples so far apart from others
+_Whole = Callable[[], AbstractContextManager[object]]
 
 
 class Run:
@@ -48,11 +43,11 @@ class Run:
         memory_budget: Bytes that the rows of one block of every sample may take in memory, and as
             many for the Gram matrices of any block; beyond, rows go to temporary files and Gram
             matrices are made strip by strip. None for 2 GiB.
+        drops: Leave samples out that have NaN or infinity in some layer, and count them.
         processes: Those that make the run together, each of them some batches of the same loader;
             None for a run of this process alone.
-
-    Attributes:
-        position: How far it has come in the data, and what it has seen there.
+        dealt_out: The loader gives each process samples of its own, some of them twice.
+        keeps_samples: Take note of all samples, so that the state tells them apart from others.
     """
 
     def __init__(
@@ -66,34 +61,33 @@ class Run:
         speaking: Sequence[Accumulator] | None = None,
         common_layers: bool = False,
         memory_budget: int | None = None,
+        drops: bool = False,
         processes: Processes | None = None,
+        dealt_out: bool = False,
+        keeps_samples: bool = False,
     ) -> None:
-        self.position = Position()
+        self._is_whole = True
         self._number = 0  # of the batch that is read or passed over now
-        self._told: dict[str, list[Note]] = {"notes": [], "warnings": []}  # by earlier runs
-        self._layers: list[list[str]] = []  # those of an earlier run
         self._processes = processes
+        self._repeats = Repeats(processes) if processes is not None and dealt_out else None
         self._block_size = block_size
         self._readers = list(readers)
         self._accumulators = list(accumulators)
         self._speaking = self._accumulators if speaking is None else list(speaking)
         self._minimum = minimum
-        self._common_layers = common_layers
         self._ahead = block_size in ("batch", "auto")  # where a small last batch may be joined
-        budget = _BUDGET if memory_budget is None else memory_budget
-        dtype = max(
-            (accumulator.gram_dtype for accumulator in accumulators), key=lambda kind: kind.itemsize
-        )
-        blocker = partial(
-            Blocker,
-            dtype=dtype,
-            minimum=minimum,
-            needs=needs,
-            with_rows=any(accumulator.needs_rows for accumulator in accumulators),
-            gram_budget=budget,
-        )
-        self._blocker = (
-            Gatherer(self._readers, blocker, budget) if block_size == "all" else blocker(block_size)
+        self._roll = SampleRoll() if keeps_samples or processes is not None else None
+        self._intake = Intake(
+            readers,
+            accumulators,
+            block_size,
+            minimum,
+            needs,
+            common_layers=common_layers,
+            memory_budget=memory_budget,
+            drops=drops,
+            leaves_out=self._repeats is not None,
+            copies_all=processes is not None,
         )
 
     def execute(
@@ -102,7 +96,9 @@ class Run:
         *,
         max_samples: int | None = None,
         on_batch: Callable[[int], None] | None = None,
-        on_rows: Callable[[int, int], None] | None = None,
+        on_rows: OnRows | None = None,
+        on_end: Callable[[], None] | None = None,
+        whole: _Whole = nullcontext,
     ) -> None:
         """Read the loader once, to its end.
 
@@ -111,27 +107,31 @@ class Run:
             max_samples: Loader items to read; None for all.
             on_batch: Called after each batch with its number of items.
             on_rows: Called with the rows of a block that are taken, and with all it has.
+            on_end: Called when the data have ended, where what follows takes long or cannot be
+                saved.
+            whole: Gives a context for each batch that is taken: broken off inside it, the state
+                would not be whole.
 
         Raises:
             HooksimError: Whatever the parts refuse; models and hooks are as before then too.
         """
-        start = self.position.batches
         self._number = 0
-        roll = SampleRoll()
+        start = self.position.batches
         if self._processes is not None:
             check_agreed(self._processes, {**self._settings(), "max_samples": max_samples})
-            loader = roll.watch(loader)
         with ExitStack() as stack:
             for reader in self._readers:
                 stack.enter_context(reader)
 
             def passed(items: int) -> None:
-                self._count(items, on_batch)
+                with self._taking(whole):
+                    self._count(items)
+                self._tell(items, on_batch)
 
             batches = stream(
                 self._readers,
-                loader,
-                self._blocker.reducer,
+                self._watched(loader),
+                self._intake.reducer,
                 max_samples=max_samples,
                 reads=lambda number: number == 0 or self._takes(number, start),
                 passed=passed,
@@ -139,16 +139,29 @@ class Run:
                 ahead=self._ahead,
             )
             for slices in batches:
-                self._read(slices, start, on_rows)
-                passed(slices[0].items)
+                items = slices[0].items
+                with self._taking(whole):
+                    self._read(slices, start, on_rows)
+                    self._count(items)
                 del slices  # or its Gram matrices would stay while the next batch makes its own
-            if max_samples is None or self.position.n_samples < max_samples:
-                for reader in self._readers:
-                    reader.finish(self.position.n_samples)
-        if self._processes is not None:
-            self._join(self._processes, roll, on_rows)
-        elif not self.position.closed:
-            self._close(on_rows)
+                self._tell(items, on_batch)
+            self._end(max_samples)
+        self._finish(on_rows, on_end, whole)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the state can be saved now: not while a batch is taken, nor after it failed."""
+        return self._is_whole
+
+    @property
+    def memory(self) -> RunMemory:
+        """What the run holds, for a message."""
+        return self._intake.memory
+
+    @property
+    def position(self) -> Position:
+        """How far it has come in the data, and what it has seen there."""
+        return self._intake.position
 
     def state_dict(self) -> dict[str, Tensor]:
         """The accumulators, the tail, and the position; copies on the CPU, to be saved.
@@ -157,21 +170,10 @@ class Run:
 
         Returns:
             Tensors by name; what is none is in the bytes of JSON.
-
-        Raises:
-            ConfigError: Every sample is in one block: such a run has recordings instead.
         """
-        kept = {
-            "position": asdict(self.position),
-            "layers": [list(side.layers) for side in self.names],
-            "notes": self.notes,
-            "warnings": self._doubts,
-        }
-        state = {_STATE: text_tensor(json.dumps(kept))}
-        state |= {_TAIL + name: part for name, part in self._stateful().state_dict().items()}
-        for number, accumulator in enumerate(self._accumulators):
-            for name, part in accumulator.state_dict().items():
-                state[f"{number}.{name}"] = part.cpu()
+        state = self._intake.state_dict()
+        if self._roll is not None:
+            state[_SEEN] = self._roll.seen(self.position.n_samples)
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Self:
@@ -186,30 +188,20 @@ class Run:
         Raises:
             ConfigError: It is of a run with other blocks or measures, or some of it is missing.
         """
-        if _STATE not in state:
-            raise ConfigError(f"state: expected an entry {_STATE!r}, which is missing.")
-        kept = json.loads(tensor_text(state[_STATE]))
-        self._stateful().load_state_dict(_part(state, _TAIL))
-        for number, accumulator in enumerate(self._accumulators):
-            accumulator.load_state_dict(_part(state, f"{number}."))
-        self.position = Position(**kept["position"])
-        self._layers = kept["layers"]
-        self._told = {kind: [Note(*note) for note in kept[kind]] for kind in ("notes", "warnings")}
+        self._intake.load_state_dict(state)
+        if self._roll is not None and _SEEN in state:
+            self._roll.expect(state[_SEEN])
         return self
 
     @property
     def names(self) -> list[SideNames]:
         """What messages call the sides and their layers; complete after the first batch."""
-        return [
-            SideNames(title, reader.names(view))
-            for reader in self._readers
-            for view, title in enumerate(reader.titles)
-        ]
+        return self._intake.names
 
     @property
     def warnings(self) -> list[Note]:
         """What should make a user doubt the values."""
-        found = self._doubts
+        found = [*self._intake.doubts, *self.position.notes]
         for accumulator in self._speaking:
             found += accumulator.notes(self.names)
         return list(dict.fromkeys(found))
@@ -217,148 +209,106 @@ class Run:
     @property
     def notes(self) -> list[Note]:
         """What the readers left out or chose."""
-        own = (note for reader in self._readers for note in reader.notes)
-        return list(dict.fromkeys([*self._told["notes"], *own]))
+        return self._intake.notes
 
-    @property
-    def _doubts(self) -> list[Note]:
-        """What the readers and the blocker warn of."""
-        own = (note for reader in self._readers for note in reader.warnings)
-        return list(dict.fromkeys([*self._told["warnings"], *own, *self._blocker.notes]))
+    @contextmanager
+    def _taking(self, whole: _Whole) -> Iterator[None]:
+        """Take something that must be taken as a whole."""
+        with whole():
+            self._is_whole = False
+            yield
+            self._is_whole = True
 
-    def _stateful(self) -> Blocker:
-        """What holds the tail."""
-        if isinstance(self._blocker, Gatherer):
-            raise ConfigError(
-                "state: a run with block_size='all' holds recordings, and no tail to be saved. Use "
-                "an integer block_size."
-            )
-        return self._blocker
-
-    def _read(
-        self, slices: list[Slice], start: int, on_rows: Callable[[int, int], None] | None
+    def _finish(
+        self, on_rows: OnRows | None, on_end: Callable[[], None] | None, whole: _Whole
     ) -> None:
+        """Put the last rows into blocks, and join what the processes have."""
+        is_one_block = self._block_size == "all"
+        if on_end is not None and (is_one_block or self._processes is not None):
+            on_end()
+        if self._processes is not None:
+            self._is_whole = False
+            self._join(self._processes, on_rows)
+        elif is_one_block and not self.position.closed:
+            self._intake.close(on_rows)  # may take hours; the state is whole all the time
+        elif not self.position.closed:
+            with self._taking(whole):
+                self._intake.close(on_rows)
+
+    def _watched(self, loader: Iterable[Any]) -> Iterable[Any]:
+        """The loader, its samples taken note of."""
+        if self._roll is not None:
+            loader = self._roll.watch(loader)
+        return loader if self._repeats is None else self._repeats.watch(loader)
+
+    def _read(self, slices: list[Slice], start: int, on_rows: OnRows | None) -> None:
         """Take the rows of a batch; of the first, where an earlier run has them, only the layers.
 
         The first batch settles what a model's layers are, and so is read by every run.
         """
-        slices = self._compared(slices)
-        if self._number == 0:
-            self._check_layers()
-        if self._takes(self._number, start):
-            self.position.match(slices)
-            self._take(self._blocker.push(slices, self._number), on_rows)
-            self.position.n_rows += slices[0].n
-        elif isinstance(self._blocker, Blocker):
-            self._blocker.settle(slices)
+        number = self._number
+        is_ours = self._takes(number, start)
+        fresh = None if self._repeats is None else self._repeats.fresh(number)
+        self._intake.take(slices, number, on_rows, is_ours=is_ours, fresh=fresh)
 
     def _takes(self, number: int, start: int) -> bool:
         """Whether the rows of a batch are for this run."""
-        return number >= start and (self._processes is None or self._processes.reads(number))
+        if number < start:
+            return False
+        return self._processes is None or self._repeats is not None or self._processes.reads(number)
 
-    def _count(self, items: int, on_batch: Callable[[int], None] | None) -> None:
+    def _count(self, items: int) -> None:
         """Be done with a batch, unless an earlier run was."""
+        if self._repeats is not None:
+            self._repeats.forget(self._number)
         self._number += 1
         if self._number > self.position.batches:
-            self.position.batches = self._number
-            self.position.n_samples += items
+            self._intake.count(items)
+
+    def _tell(self, items: int, on_batch: Callable[[int], None] | None) -> None:
+        """Say that a batch is done with, and hear whether another process has failed."""
         if self._processes is not None:
             self._processes.batch = self._number
             self._processes.look()
         if on_batch is not None:
             on_batch(items)
 
-    def _close(self, on_rows: Callable[[int, int], None] | None) -> None:
-        """Put the last rows into blocks."""
-        self._take(self._blocker.close(), on_rows)
-        self.position.closed = True
+    def _end(self, max_samples: int | None) -> None:
+        """Check that the data have not ended too early."""
+        if self._roll is not None:
+            self._roll.check_end()
+        if max_samples is None or self.position.n_samples < max_samples:
+            for reader in self._readers:
+                reader.finish(self.position.n_samples)
 
-    def _join(
-        self,
-        processes: Processes,
-        roll: SampleRoll,
-        on_rows: Callable[[int, int], None] | None,
-    ) -> None:
+    def _join(self, processes: Processes, on_rows: OnRows | None) -> None:
         """Make one run of those of all processes, on every one of them."""
-        blocker = self._stateful()
+        intake = self._intake
         check_agreed(processes, {side.title: list(side.layers) for side in self.names}, layers=True)
-        pieces = blocker.release()
+        if self._roll is not None and self._repeats is None:
+            self._roll.check(processes)
+        is_one_block = self._block_size == "all"
+        pieces = [] if is_one_block else intake.tail.release()
         origins = [piece.origin for piece in pieces]
-        share = Share(self.position, origins, self.notes, self._doubts, roll.digest)
+        share = Share(self.position, origins, self.notes, intake.doubts, intake.places.held)
         shares = processes.exchange(share)
-        roll.check(processes, [each.samples for each in shares])
-        if processes.rank:
+        if not processes.rank:
+            intake.add_shares(shares[1:], of_own_samples=self._repeats is not None)
+        if is_one_block:
+            intake.close_together(processes, on_rows)
+        elif processes.rank:
             give_share(processes, self._accumulators, pieces)
         else:
-            for each in shares[1:]:
-                self.position.add(each.position)
-                self._told["notes"] += each.notes
-                self._told["warnings"] += each.warnings
-
-            def take(piece: Piece) -> None:
-                self._take(blocker.take(piece), on_rows)
-
             tails = [each.origins for each in shares]
+            take = partial(intake.take_piece, on_rows=on_rows)
             take_shares(processes, self._accumulators, pieces, tails, take)
-            self._close(on_rows)
+            intake.close(on_rows)
         processes.exchange(None)  # before what comes, hear whether it comes
-        state = processes.broadcast(None if processes.rank else self.state_dict())
+        state = processes.broadcast(None if processes.rank else intake.state_dict())
         if processes.rank:
-            self.load_state_dict(state)
+            intake.load_state_dict(state)
 
     def _settings(self) -> dict[str, Any]:
         """What all processes must be asked for; plain data."""
         kinds = [[type(each).__name__, each.options()] for each in self._accumulators]
         return {"block_size": self._block_size, "measures": kinds}
-
-    def _check_layers(self) -> None:
-        """Refuse to go on with other layers than those of the state."""
-        for names, before in zip(self.names, self._layers, strict=False):
-            if list(names.layers) != before:
-                raise ConfigError(
-                    f"state: expected the {len(names.layers)} layers of {names.title}, "
-                    f"{_few(names.layers)}, got {_few(before)}. Go on with the models and layers "
-                    "that the run began with."
-                )
-
-    def _take(self, blocks: Iterator[Block], on_rows: Callable[[int, int], None] | None) -> None:
-        for block in blocks:
-            accumulate(self._accumulators, block, self.names, on_rows)
-            self.position.blocks.append(block.n)
-
-    def _compared(self, slices: list[Slice]) -> list[Slice]:
-        """The slices with only the layers that are compared; after the first, they come so."""
-        if self._number or not self._common_layers:
-            return slices
-        sides = self.names
-        shared = _shared_names(sides)
-        for reader in self._readers:
-            for view in range(len(reader.titles)):
-                reader.keep(view, shared)
-        return [
-            each._replace(values=[each.values[side.layers.index(name)] for name in shared])
-            for each, side in zip(slices, sides, strict=True)
-        ]
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries of a part of a state, without the prefix of their names."""
-    length = len(prefix)
-    return {name[length:]: part for name, part in state.items() if name.startswith(prefix)}
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first of some names."""
-    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
-
-
-def _shared_names(sides: Sequence[SideNames]) -> list[str]:
-    """The layers that every side has, by name, in the order of the first."""
-    shared = [name for name in sides[0].layers if all(name in side.layers for side in sides)]
-    if not shared:
-        examples = " and ".join(f"{side.layers[0]!r} of {side.title}" for side in sides)
-        raise LayerNotFoundError(
-            f"pairs='same_name': no layer has the same name on both sides, for example "
-            f"{examples}. Use pairs='all'."
-        )
-    return shared

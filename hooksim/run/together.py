@@ -1,9 +1,8 @@
 """What the processes of a group make of their shares of one run."""
 
 import copy
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,15 +10,12 @@ from hooksim.accumulators.base import Accumulator
 from hooksim.blocks.block import Origin
 from hooksim.blocks.pieces import Piece
 from hooksim.blocks.tail import Tail
-from hooksim.capture.batches import batch_size
-from hooksim.capture.calls import sample_marks
 from hooksim.distributed import Processes
-from hooksim.errors import AlignmentError, ConfigError, Note
+from hooksim.errors import ConfigError, Note
+from hooksim.run.places import Place
 from hooksim.run.position import Position
 
-__all__ = ["SampleRoll", "Share", "check_agreed", "give_share", "take_shares"]
-
-_DIGEST = 8  # bytes a sample
+__all__ = ["Share", "check_agreed", "give_share", "take_shares"]
 
 
 class Share(NamedTuple):
@@ -30,77 +26,14 @@ class Share(NamedTuple):
         origins: Where the rows of its tail come from, piece by piece.
         notes: What its readers left out or chose.
         warnings: What they warn of.
-        samples: A hash of all samples that it was given.
+        places: Which samples the batches of its tail hold.
     """
 
     position: Position
     origins: list[Origin]
     notes: list[Note]
     warnings: list[Note]
-    samples: str
-
-
-class SampleRoll:
-    """Which samples a process was given, whoever ran on them; a few bytes for each.
-
-    State: `_DIGEST` bytes a sample.
-    """
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def watch(self, loader: Iterable[Any]) -> Iterator[Any]:
-        """Take note of the samples of each batch.
-
-        Args:
-            loader: Any iterable of batches.
-
-        Yields:
-            Its batches.
-        """
-        for item in loader:
-            size = batch_size(item)
-            marks = sample_marks(item) if size else None
-            # Without a mark only the number of samples can be compared.
-            for mark in [""] * size if marks is None else marks:
-                self._held += hashlib.blake2b(mark.encode(), digest_size=_DIGEST).digest()
-            yield item
-
-    @property
-    def digest(self) -> str:
-        """A hash of all of them."""
-        return hashlib.blake2b(self._held).hexdigest()
-
-    def check(self, processes: Processes, digests: Sequence[str]) -> None:
-        """Check that all processes were given the same samples.
-
-        Args:
-            processes: All of them.
-            digests: Of each.
-
-        Raises:
-            AlignmentError: A process was not; the first sample that differs is named.
-        """
-        if len(set(digests)) == 1:
-            return
-        rolls = processes.exchange(bytes(self._held))
-        first = rolls[0]
-        rank = next(rank for rank, roll in enumerate(rolls) if roll != first)
-        counts = [len(roll) // _DIGEST for roll in (first, rolls[rank])]
-        place = next(
-            (
-                number
-                for number in range(min(counts))
-                if _of_sample(first, number) != _of_sample(rolls[rank], number)
-            ),
-            min(counts),
-        )
-        raise AlignmentError(
-            f"sample {place} is not the same in process 0, which was given {counts[0]} samples, "
-            f"and in process {rank}, which was given {counts[1]}. Give every process the same "
-            "loader, in the same order (a shuffle seeded alike), with sample_ids where inputs are "
-            "random."
-        )
+    places: Mapping[int, Place]
 
 
 def check_agreed(processes: Processes, settings: dict[str, Any], layers: bool = False) -> None:
@@ -198,7 +131,3 @@ def _merge(accumulator: Accumulator, state: Any) -> None:
 
 def _piece(state: Any) -> Piece | None:
     return None if state is None else Tail().load_state_dict(state).pieces[0]
-
-
-def _of_sample(roll: bytes, number: int) -> bytes:
-    return roll[number * _DIGEST : (number + 1) * _DIGEST]

@@ -262,8 +262,17 @@ def test_missing_weights(folder, capsys):
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        ("interrupt", 130, "interrupted\n"),
-        ("other", 1, "RuntimeError: the disk is gone (-v shows where)\n"),
+        (
+            "interrupt",
+            130,
+            "result: the run is kept there; --resume goes on with it\ninterrupted\n",
+        ),
+        (
+            "other",
+            1,
+            "RuntimeError: the disk is gone; in the loader, batch 3 (first sample 48) (-v shows "
+            "where)\n",
+        ),
     ],
 )
 def test_data_that_fails_half_way(folder, capsys, error, code, line):
@@ -271,7 +280,9 @@ def test_data_that_fails_half_way(folder, capsys, error, code, line):
     data = f"data={{kind: python, factory: 'small_models:batches', kwargs: {kwargs}}}"
     assert compare("--set", data) == code
     assert capsys.readouterr().err == line
-    assert sorted(path.name for path in folder.glob("*result*")) == []
+    left = ["result", "result/unfinished", "result/unfinished/process-0.safetensors"]
+    found = sorted(path.as_posix() for path in Path().rglob("*") if "result" in path.parts)
+    assert found == (left if error == "interrupt" else [])
 
 
 def test_a_warning_is_said_once(folder, capsys):

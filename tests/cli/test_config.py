@@ -81,7 +81,7 @@ def test_values(folder, override, key, expected):
         ("model_a={path: x}", "model_a.kind: missing; for example {kind: transformers, path: ...}"),
         ("data={kind: text, path: x.txt, tokenizer_b: {path: x}}", "data.tokenizer_b.kind: missing; for example {kind: transformers, path: ...}"),  # noqa: E501
         ("memory_budget=-3", "memory_budget: expected at least 0, got -3"),
-        ("on_nonfinite=drop", "on_nonfinite: expected 'error', got 'drop'"),
+        ("on_nonfinite=skip", "on_nonfinite: expected 'error' or 'drop', got 'skip'"),
         ("layers_a=[]", "layers_a: expected a list that is not empty, got []"),
         ("layers_b='re:['", "layers_b: 're:[' is not a regular expression: unterminated character set at position 0"),  # noqa: E501
         ("data={kind: npz}", "data.path: missing"),

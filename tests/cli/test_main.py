@@ -82,7 +82,7 @@ def test_sigterm(folder, monkeypatch, capsys):
         (["compar"], ", did you mean 'compare'; see hooksim --help"),
         (["compare"], "hooksim compare: the following arguments are required: CONFIG"),
         (["compare", "c.yaml", "--overwrit", "x"], "unrecognized arguments: x"),
-        (["compare", "c.yaml", "--resume"], "unrecognized arguments: --resume"),
+        (["compare", "c.yaml", "--again"], "unrecognized arguments: --again"),
         (["layers", "a", "b"], "unrecognized arguments: b"),
     ],
 )

@@ -3,7 +3,7 @@ import pickle
 import pytest
 from torch import multiprocessing
 
-from tests.distributed.processes import run_jobs
+from tests.distributed.processes import PRELOADED, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def in_processes(tmp_path_factory):
     def run(size, jobs, dead=()):
         folder = tmp_path_factory.mktemp("group")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.distributed.processes"])  # imports torch once
+        context.set_forkserver_preload(PRELOADED)
         started = [
             context.Process(target=run_jobs, args=(rank, size, str(folder), jobs))
             for rank in range(size)

@@ -4,15 +4,26 @@ import logging
 import os
 import pickle
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.utils.data import DataLoader, DistributedSampler
 
 import hooksim
+from hooksim.distributed import processes as group_processes
+from hooksim.run import ring, ring_block
 
-__all__ = ["run_jobs"]
+__all__ = ["PRELOADED", "run_jobs"]
+
+# What the server of all processes imports once.
+PRELOADED = ["tests.distributed.processes", "tests.distributed.launched", "hooksim.cli.comparing"]
+PRELOADED += ["hooksim.cli.config", "hooksim.comparison.keeper", "hooksim.plotting"]
 
 
 class Failing(nn.Sequential):
@@ -50,20 +61,63 @@ def data(n: int) -> torch.Tensor:
     return torch.randn(n, 6, generator=torch.Generator().manual_seed(1)) + 3
 
 
-def compare(rank: int, job: dict) -> hooksim.Comparison:
-    """One comparison, as a job describes it."""
+def share(rows: torch.Tensor, rank: int, job: dict) -> DataLoader:
+    """A loader that deals its samples out, or the whole one where there is but one process."""
+    samples = [{"x": row, "sample_ids": number} for number, row in enumerate(rows)]
+    if not job["ids"]:
+        samples = list(rows)
+    sampler = None
+    if distributed.is_initialized():
+        sampler = DistributedSampler(
+            samples, job.get("replicas"), rank, shuffle=job.get("mixed", False), seed=3
+        )
+    return DataLoader(samples, batch_size=job.get("batch", 50), sampler=sampler)
+
+
+def of_x(module: nn.Module, batch: dict) -> torch.Tensor:
+    return module(batch["x"])
+
+
+def wrapped(module: nn.Module, kind: str) -> nn.Module:
+    """A model as several processes train it."""
+    if kind == "ddp":
+        return nn.parallel.DistributedDataParallel(module)
+    mesh = init_device_mesh("cpu", (distributed.get_world_size(),))
+    return fully_shard(module, mesh=mesh)
+
+
+def full(*_) -> None:
+    raise MemoryError("Unable to allocate 7.5 GiB for an array")
+
+
+def batches(rank: int, job: dict) -> Iterable:
+    """What a process is given to compare on."""
     rows = data(job["n"])
+    if job.get("tied"):
+        rows = rows.round().clamp(2, 4)
+    if job.get("tokens"):
+        rows = rows[:, None, :].repeat(1, 3, 1) + torch.arange(3)[:, None]
     if job.get("bad") is not None:
         rows[job["bad"], 0] = torch.nan
     if job.get("fails") is not None:
         rows[job["fails"], 0] = 99.0
     if job.get("shuffled") == rank:
         rows = rows.flip(0)
+    if "ids" in job:  # in float64: a float32 row is rounded otherwise in another batch
+        return share(rows.double(), rank, job)
     loader = list(rows.split(job.get("batch", 50)))
-    if job.get("short") == rank:
-        loader = loader[:-1]
+    return loader[:-1] if job.get("short") == rank else loader
+
+
+def compare(rank: int, job: dict) -> hooksim.Comparison:
+    """One comparison, as a job describes it."""
+    loader = batches(rank, job)
     kind = {"failing": Failing, "slow": Slow, "dying": Dying}.get(job.get("kind"), nn.Sequential)
-    a, b = model(0, kind), model(1, kind)
+    a, b = model(0, kind), model(2 if job.get("seed") == rank else 1, kind)
+    if "ids" in job:
+        a, b = a.double(), b.double()
+    if "wrapped" in job and distributed.is_initialized():
+        a, b = (wrapped(each, job["wrapped"]) for each in (a, b))
     if job.get("extra") == rank:
         b.append(nn.Linear(4, 4))
     if job.get("recorded"):
@@ -72,9 +126,19 @@ def compare(rank: int, job: dict) -> hooksim.Comparison:
     if job.get("breaks") == rank:
         a = None
     options = dict(job.get("options", {}))
+    if job.get("ids"):
+        options["forward"] = of_x
     if job.get("other_options") == rank:
         options["max_samples"] = 7
-    return hooksim.compare(a, b, loader, progress=False, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        if "unit" in job:  # a block of few rows would be cut into few slabs
+            patch.setattr(ring_block, "slab_height", lambda *_: job["unit"])
+        if job.get("stuck") == rank:  # the others wait for what it does not send
+            patch.setattr(group_processes, "_PATIENCE", 1.0)
+            patch.setattr(ring.Ring, "_dealt", full)
+        if job.get("full") == rank:
+            patch.setattr(ring, "kernel_between", full)
+        return hooksim.compare(a, b, loader, progress=False, **options)
 
 
 def outcome(rank: int, job: dict) -> tuple:

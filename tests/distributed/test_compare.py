@@ -25,6 +25,25 @@ SAME = [
     {"n": 120, "bad": 110, "batch": 30, "options": JOINED},
     {"n": 300, "fails": 170, "kind": "failing", "options": JOINED},
 ]
+ALL = {"block_size": "all"}
+RING = {"block_size": "all", "memory_budget": 0}  # Gram matrices that do not fit
+RBF = {"measures": [{"name": "cka", "kernel": "rbf"}]}
+SEVERAL = {"measures": ["cka", {"name": "information_imbalance", "k": 3}]}
+DROP = {"on_nonfinite": "drop"}
+WHOLE = [
+    {"n": 203, "bad": 110, "batch": 30, "options": JOINED | DROP, "left": 202},
+    {"n": 203, "bad": 40, "batch": 30, "options": ALL | DROP, "left": 202},
+    *({"n": n, "batch": batch, "options": ALL} for n, batch in [(0, 50), (3, 2), (7, 3)]),
+    {"n": 1003, "batch": 50, "options": ALL},
+    {"n": 90, "batch": 20, "options": ALL | {"rows": "token"}, "tokens": True},
+    {"n": 203, "batch": 30, "options": ALL | {"measures": "cka", "pairs": "same_name"}},
+    {"n": 120, "bad": 110, "batch": 30, "options": ALL},
+    {"n": 1003, "batch": 50, "options": RING, "unit": 64},
+    {"n": 203, "batch": 30, "options": RING | RBF, "unit": 20},
+    {"n": 203, "batch": 30, "options": RING | SEVERAL, "unit": 16, "tied": True},
+    {"n": 90, "batch": 20, "options": RING | {"rows": "token"}, "unit": 33, "tokens": True},
+    {"n": 300, "recorded": True, "options": RING, "unit": 40},
+]
 NEAR = {"n": 1003, "batch": 50, "options": CUT}
 
 
@@ -41,23 +60,31 @@ def differences(got, expected, *, exact):
     ]
 
 
+@pytest.fixture(scope="module")
+def alone():
+    """What one process gives for each job."""
+    return [outcome(0, job) for job in [*SAME, *WHOLE, NEAR]]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_so_many_processes_give_what_one_gives(in_processes, size):
-    found = in_processes(size, [*SAME, NEAR])
-    for number, job in enumerate(SAME):
-        alone = outcome(0, job)
+def test_so_many_processes_give_what_one_gives(in_processes, alone, size):
+    found = in_processes(size, [*SAME, *WHOLE, NEAR])
+    for number, job in enumerate([*SAME, *WHOLE]):
+        one = alone[number]
         for told in found:
             (kind, *got), _, _ = told[number]
-            assert kind == alone[0], (job, got, alone)
+            assert kind == one[0], (job, got, one)
             if kind == "error":
-                assert got[:2] == list(alone[1:3]), job
+                assert got[:2] == list(one[1:3]), job
                 continue
             exact = job["options"] is EXACT
-            assert differences(got[0], alone[1], exact=exact) == [], job
-            assert got[1] == alone[2] == job["options"].get("max_samples", job["n"])
-            assert sum(got[2]["blocks"]) == got[1]
+            assert differences(got[0], one[1], exact=exact) == [], job
+            counted = job.get("left", job["options"].get("max_samples", job["n"]))
+            assert got[1] == one[2] == counted
+            assert got[2]["warnings"] == one[3]["warnings"], job
+            assert sum(got[2]["blocks"]) == got[1] * (3 if job.get("tokens") else 1)
             assert repr(got[0]) == repr(found[0][number][0][1])  # the same bits on all
-    _, tables, n_samples, meta = outcome(0, NEAR)
+    _, tables, n_samples, meta = alone[-1]
     for told in found:
         (_, got, count, said), _, _ = told[-1]
         assert (count, sum(said["blocks"])) == (n_samples, n_samples)
@@ -71,13 +98,19 @@ def test_so_many_processes_give_what_one_gives(in_processes, size):
 FAILURES = [
     ({"n": 200, "shuffled": 1}, "AlignmentError", "sample 0 is not the same in process 0, which"),
     ({"n": 200, "short": 1}, "AlignmentError", "sample 150 is not the same in process 0, which"),
-    ({"n": 200, "extra": 1}, "ConfigError", "model B (Sequential): ['0', '2'] in process 0"),
+    ({"n": 200, "extra": 1}, "ConfigError", "model B: '3.weight' is not the same in process 0 and"),
+    ({"n": 200, "seed": 1}, "ConfigError", "model B: '0.weight' is not the same in process 0 and"),
     ({"n": 200, "breaks": 1}, "ConfigError", "a: expected a torch.nn.Module or"),
     ({"n": 200, "other_options": 1}, "ConfigError", "max_samples: None in process 0, 7 in"),
     (
-        {"n": 200, "options": {"block_size": "all"}},
+        {"n": 200, "options": EXACT | {"block_size": "all"}},
         "ConfigError",
-        "block_size='all' needs all rows in one process, but 2 compare together.",
+        "block_size='all' and exact=True need all rows in one process, but 2 compare together.",
+    ),
+    ({"n": 200, "fails": 170, "kind": "failing", "options": ALL}, "RuntimeError", "this model"),
+    *(
+        ({"n": 200, "full": rank, "unit": 20, "options": RING}, "HooksimError", "out of memory (7")
+        for rank in (0, 1)
     ),
     ({"n": 2000, "batch": 10, "kind": "slow", "breaks": 1}, "ConfigError", "a: expected"),
 ]
@@ -104,4 +137,5 @@ def test_a_process_that_dies_ends_the_others_with_one_line(in_processes):
     for told in found:
         kind, name, text, _ = told[-1][0]
         assert (kind, name) == ("error", "HooksimError")
-        assert "another process has ended, or does not answer" in text and "\n" not in text
+        ended = ("process 1 has ended (told by ", "another process has ended, or does not answer")
+        assert any(each in text for each in ended) and "\n" not in text

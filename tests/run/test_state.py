@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import hooksim
 from hooksim.accumulators.base import SidePair
 from hooksim.capture.reader import View
 from hooksim.capture.rows import Rows
@@ -75,7 +76,7 @@ def stopped_after(count, loader, **options):
 @given(
     sizes=st.lists(st.integers(4, 20), min_size=1, max_size=7),
     last=st.integers(1, 20),
-    block_size=st.sampled_from([4, 7, 16, 64, "batch", "auto"]),
+    block_size=st.sampled_from([4, 7, 16, 64, "batch", "auto", "all"]),
     data=st.data(),
 )
 def test_stopped_anywhere_and_continued_is_never_stopped(sizes, last, block_size, data):
@@ -160,7 +161,7 @@ def test_what_the_parts_noted_is_kept():
             {"names": ("cka", {"name": "information_imbalance", "k": 2})},
             "state: expected options ",
         ),
-        ({"block_size": "all"}, "state: a run with block_size='all' holds recordings"),
+        ({"block_size": "all"}, "state: expected an entry 'gatherer', which is missing."),
     ],
 )
 def test_another_run_is_refused(options, message):
@@ -169,6 +170,112 @@ def test_another_run_is_refused(options, message):
     with pytest.raises(ConfigError) as error:
         run.load_state_dict(state)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_one_block_of_every_sample_stopped_while_it_is_made(budget):
+    loader = batches([9, 9, 9])
+    options = {"block_size": "all", "memory_budget": budget}
+    expected = repr(outcome(*make_run(**options), loader))
+    run, _ = make_run(**options)
+    states = []
+
+    def on_rows(done, n):
+        states.append(run.state_dict())
+        raise InterruptError
+
+    with pytest.raises(InterruptError):
+        run.execute(loader, on_rows=on_rows)
+    again, asked = make_run(**options)
+    assert repr(outcome(again.load_state_dict(states[0]), asked, loader)) == expected
+
+
+def test_token_rows_and_layers_that_share_a_tensor_wait_for_one_block():
+    tokens = [torch.randn(3, 4, 5) for _ in range(4)]
+    options = {"block_size": "all", "policy": "token"}
+    expected = repr(outcome(*make_run(**options), tokens))
+    run, asked = make_run(**options)
+    state = stopped_after(2, tokens, **options)
+    assert repr(outcome(run.load_state_dict(state), asked, tokens)) == expected
+
+
+def test_a_recorded_side_is_no_part_of_the_state():
+    loader = batches([9, 9, 9])
+    recording = hooksim.record(model(1), loader, "**", progress=False)
+
+    def made():
+        read = read_by([model(0), recording], [View("A", "**"), View("B")])
+        asked = MeasureSet(choose_measures("cka"), [SidePair(*read.positions)])
+        return Run(read.readers, asked.accumulators, "all", 4, "CKA"), asked
+
+    expected = repr(outcome(*made(), loader))
+    run, _ = made()
+    states = []
+
+    def on_batch(items):
+        states.append(run.state_dict())
+        raise InterruptError
+
+    with pytest.raises(InterruptError):
+        run.execute(loader, on_batch=on_batch)
+    assert not any(name.startswith("tail.1.") for name in states[0])
+    again, asked = made()
+    assert repr(outcome(again.load_state_dict(states[0]), asked, loader)) == expected
+
+
+def test_what_was_left_out_is_counted_once():
+    loader = batches([9, 9, 9, 9])
+    loader[0][3], loader[2][1] = torch.nan, torch.inf
+    expected = repr(outcome(*make_run(drops=True), loader))
+    run, asked = make_run(drops=True)
+    state = stopped_after(2, loader, drops=True)
+    assert repr(outcome(run.load_state_dict(state), asked, loader)) == expected
+    assert (run.position.dropped, run.position.n_counted) == (2, 34)
+    assert run.position.first_dropped[:2] == (0, 3)
+
+
+class TestTheSameData:
+    """A state may keep what tells the samples apart."""
+
+    def state(self, loader):
+        return stopped_after(2, loader, keeps_samples=True)
+
+    def go_on(self, state, loader):
+        run, asked = make_run(keeps_samples=True)
+        return outcome(run.load_state_dict(state), asked, loader)
+
+    def test_the_same_is_gone_on_with(self):
+        loader = batches([9, 9, 9])
+        state = self.state(loader)
+        expected = repr(outcome(*make_run(), loader))
+        assert repr(self.go_on(state, loader)) == expected
+
+    def test_other_samples_are_refused(self):
+        loader = batches([9, 9, 9])
+        state = self.state(loader)
+        loader[1] = loader[1].clone()
+        loader[1][4, 0] += 1
+        text = self.go_on(state, loader)
+        assert text.startswith("AlignmentError: sample 13 (float32[5] ")
+        assert "is not the one that the saved run had seen there. Go on with the same" in text
+
+    def test_other_samples_later_are_not_known(self):
+        loader = batches([9, 9, 9])
+        state = self.state(loader)
+        assert not isinstance(self.go_on(state, [*loader[:2], loader[2] + 1]), str)
+
+    def test_fewer_samples_are_refused(self):
+        loader = batches([9, 9, 9])
+        text = self.go_on(self.state(loader), loader[:1])
+        assert text.startswith(
+            "AlignmentError: the data end after 9 samples, but the saved run had seen 18."
+        )
+
+    def test_a_state_of_a_run_that_was_gone_on_with_knows_them_all(self):
+        loader = batches([9, 9, 9])
+        state = self.state(loader)
+        run, _ = make_run(keeps_samples=True)
+        assert torch.equal(run.load_state_dict(state).state_dict()["samples"], state["samples"])
 
 
 def test_other_layers_are_refused():
