@@ -5,22 +5,23 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules import batchnorm, conv, instancenorm, pooling
 
 from hooksim.capture.rows import Rows
 
 __all__ = ["ChannelDims"]
 
 _IN_FRONT = (
-    conv._ConvNd,
-    batchnorm._NormBase,
-    instancenorm._InstanceNorm,
+    nn.Conv1d,
+    nn.ConvTranspose1d,
+    nn.BatchNorm1d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
     nn.GroupNorm,
-    pooling._MaxPoolNd,
-    pooling._AvgPoolNd,
-    pooling._LPPoolNd,
-    pooling._AdaptiveMaxPoolNd,
-    pooling._AdaptiveAvgPoolNd,
+    nn.MaxPool1d,
+    nn.AvgPool1d,
+    nn.LPPool1d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveAvgPool1d,
 )
 """Layers of torch that read and give `(B, C, L)`."""
 
@@ -84,7 +85,7 @@ class ChannelDims:
         if not open_here or activation.is_nested or activation.ndim != 3:
             return rows
         if call not in self.in_front:
-            self.in_front[call] = self._are_in_front(module, tuple(activation.shape))
+            self.in_front[call] = self._are_in_front(module, activation)
         return replace(rows, channel_dim=1) if self.in_front[call] else rows
 
     def _look(self, module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -92,14 +93,17 @@ class ChannelDims:
         if isinstance(first, Tensor) and not first.is_nested and first.ndim == 3:
             self._latest = module, tuple(first.shape)
 
-    def _are_in_front(self, module: nn.Module, shape: tuple[int, ...]) -> bool:
+    def _are_in_front(self, module: nn.Module, activation: Tensor) -> bool:
         if isinstance(module, _IN_FRONT):
             return True
         if isinstance(module, _BEHIND) or self._latest is None:
             return False
         latest, (_, one, two) = self._latest
+        shape = activation.shape
         same = (shape[1] == one) + (shape[2] == two)
         turned = (shape[1] == two) + (shape[2] == one)
+        if one == two and activation.stride(1) < activation.stride(2):
+            turned += 1  # as many steps as channels: only the memory shows that it was turned
         if isinstance(latest, _IN_FRONT):
             return same > 0 and same >= turned
         # A linear layer may mix tokens, turned round for it; a norm has the channels last.

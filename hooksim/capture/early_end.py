@@ -1,6 +1,7 @@
 """Why a forward pass must be seen through: hooks of other people, and what a model does at its end.
 
-Only what modules hold is looked at. A counter in a closure, or a file, cannot be seen.
+Only what modules hold is looked at. A counter in a closure or in a list that stays, or a file,
+cannot be seen.
 """
 
 from collections.abc import Callable, Collection, Iterator

@@ -72,6 +72,7 @@ class Feeding:
         self._wider: dict[tuple[str, int], int] = {}
         self._widths: set[tuple[str, int, int]] = set()
         self._direct: set[str] = set()
+        self._others: set[str] = set()  # modules fed with wider integers that are no tokens
         self._learnt: set[bool] = set()
         self._masked = False
 
@@ -160,7 +161,7 @@ class Feeding:
                     if source.goes_with_mask is not None:
                         goes = self.towers.get(name, False) or source.goes_with_mask
                         self.towers[name] = goes
-                elif source.is_tokens and _are_tokens(value):
+                elif source.is_tokens and _are_tokens(value) and name not in self._others:
                     self._widen(source, value)
             if _are_tokens(value) and value.shape[0] in self._sizes():
                 self._direct.add(name)  # more of them may come, or those of the other half
@@ -194,13 +195,16 @@ class Feeding:
         """Know padding that is looked up by itself, to be put behind the tokens."""
         half = half_by_name(name) or ENCODER
         tokens, more = self.lengths.get(half), value.shape[1]
-        if tokens in (None, more) or value.is_meta:
+        if tokens in (None, more) or value.is_meta or name in self._others:
             return
         if any(_same(value, each.tensor) for each in self._given):
             return
         if (half, 0, more) in self._widths or _holds_only(value, self._padding):
             self.padding[name] = more
             self._widths.add((half, 0, more))
+        elif self.wider(half, more) is None:
+            # To look at numbers is to wait for an accelerator: not again at each batch.
+            self._others.add(name)
 
     def _note_half(self, name: str, values: list[Tensor]) -> None:
         halves = {self._half_of(each) for each in values if each.ndim in (2, 3)}

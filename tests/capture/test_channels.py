@@ -133,3 +133,23 @@ def test_a_later_batch_is_read_like_the_first():
     rows = hooksim.record(model, waves, "1", progress=False)["1"]
     raw = torch.cat([model(wave).mean(dim=2) for wave in waves])
     torch.testing.assert_close(rows, raw.detach())
+
+
+class TurnedBack(nn.Module):
+    """A block that ends by turning its convolution's steps to the front."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+@pytest.mark.parametrize("length", [5, 6, 7])
+def test_a_block_that_turns_its_convolution_back(length):
+    """With 6 steps of 6 channels, too."""
+    model = nn.Sequential(nn.Linear(6, 6), TurnedBack(6))
+    batches = [torch.randn(8, length, 6, generator=GENERATOR)]
+    rows = hooksim.record(model, batches, "1", progress=False)["1"]
+    torch.testing.assert_close(rows, model(batches[0]).mean(dim=1).detach())

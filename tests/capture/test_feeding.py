@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+import hooksim
+from hooksim.capture import feeding as feeding_file
 from hooksim.capture.feeding import Feeding, half_by_name
 from hooksim.capture.hooks import input_hooks, output_hooks
 from hooksim.capture.layers import named_layers
@@ -142,3 +144,26 @@ def test_a_half_by_name():
     assert half_by_name("encoder.layer.0") == "encoder"
     assert half_by_name("model.decoder.encoder") == "decoder"
     assert half_by_name("encoders.0") is None
+
+
+class Positions(nn.Module):
+    """Looks up more integers than there are tokens, which are no tokens themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.places, self.out = nn.Embedding(9, 4), nn.Embedding(9, 4), nn.Linear(4, 4)
+
+    def forward(self, input_ids):
+        places = torch.arange(input_ids.shape[1] + 2).expand(len(input_ids), -1)
+        return self.out(self.tokens(input_ids) + self.places(places)[:, 2:])
+
+
+def test_numbers_that_are_no_padding_are_looked_at_once(monkeypatch):
+    looked = []
+    holds_only = feeding_file._holds_only
+    monkeypatch.setattr(
+        feeding_file, "_holds_only", lambda *given: looked.append(1) or holds_only(*given)
+    )
+    batches = [{"input_ids": torch.randint(1, 9, (4, length))} for length in (3, 4, 5, 6)]
+    hooksim.record(Positions(), batches, "out", progress=False)
+    assert len(looked) == 1
