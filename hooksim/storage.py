@@ -138,6 +138,7 @@ def write_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".hooksim-{uuid4().hex}{path.suffix}")
     try:
         yield temporary
+        _sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -241,8 +242,12 @@ def replace_folder(new: Path, target: Path) -> None:
 def _flush(folder: Path) -> None:
     """Bring every file to the disk before the folder gets its name, in case the power fails."""
     for file in filter(Path.is_file, folder.rglob("*")):
-        with file.open("rb+") as stream:
-            os.fsync(stream.fileno())
+        _sync(file)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _put(temporary: Path, target: Path, parked: Path) -> None:

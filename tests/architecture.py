@@ -73,7 +73,7 @@ TABLE: dict[str, Unit] = {
     "comparison": row(f"{RUN} results"),
     "trajectory": row(f"{RUN} results comparison loading"),
     "probe": row(f"{RUN} results comparison loading"),
-    "callbacks": row("probe distributed results"),
+    "callbacks": row("probe distributed results storage"),
 }
 TABLE["cli"] = Unit(frozenset(TABLE))
 TABLE["__main__"] = row("cli")

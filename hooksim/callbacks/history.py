@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hooksim.callbacks.whole_file import write_whole
 from hooksim.errors import HooksimError
+from hooksim.storage import write_file
 
 __all__ = ["History"]
 
@@ -86,7 +86,8 @@ class History:
 
     def _replace(self, lines: list[dict[str, Any]]) -> None:
         """Put other lines in the place of all, in one step."""
-        write_whole(self.path, "".join(map(_text, lines)))
+        with write_file(self.path) as temporary:
+            temporary.write_text("".join(map(_text, lines)), encoding="utf-8")
         self.lines = lines
 
 

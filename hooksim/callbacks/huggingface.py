@@ -1,5 +1,7 @@
 """A callback for transformers' Trainer: measures a model while it is trained."""
 
+import re
+from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -144,16 +146,7 @@ class SimilarityCallback(TrainerCallback):
         if self._watch.due("step", state.global_step, last=control.should_training_stop):
             self._measure(state, kwargs["model"])
 
-    def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Measure where the training was stopped after its step."""
-        if self._watch.due("step", state.global_step, last=control.should_training_stop):
-            self._measure(state, kwargs["model"])
+    on_epoch_end = on_step_end  # the training may be stopped after its step
 
     def on_save(
         self,
@@ -166,7 +159,7 @@ class SimilarityCallback(TrainerCallback):
         if self._watch.due("save", state.global_step):
             self._measure(state, kwargs["model"])
         with self._watch.timed():
-            self._watch.saved(state.global_step)
+            self._watch.saved(state.global_step, _checkpoints(args))
 
     def on_log(
         self,
@@ -221,7 +214,7 @@ class SimilarityCallback(TrainerCallback):
             return
         self._waiting = False
         writes = state.is_world_process_zero
-        for told in self._watch.begin(args.output_dir or ".", state.global_step, writes=writes):
+        for told in self._watch.begin(_folder(args).parent, state.global_step, writes=writes):
             _log.warning(told)
         if writes and self._trainer is not None:
             _complete(state.log_history, self._watch.lines)
@@ -277,5 +270,13 @@ def _complete(log: list[dict[str, Any]], lines: list[dict[str, Any]]) -> None:
         log.insert(place, {**scalars, "epoch": line["epoch"], "step": step})
 
 
-def _folder(args: TrainingArguments) -> str:
-    return f"{args.output_dir or '.'}/hooksim"
+def _folder(args: TrainingArguments) -> Path:
+    """Where everything goes."""
+    return Path(args.output_dir or ".").expanduser() / "hooksim"
+
+
+def _checkpoints(args: TrainingArguments) -> list[int]:
+    """Steps of the checkpoints that the Trainer has not removed yet."""
+    names = (each.name for each in Path(args.output_dir or ".").glob("checkpoint-*/"))
+    found = (re.fullmatch(r"checkpoint-([0-9]+)", name) for name in names)
+    return [int(match[1]) for match in found if match]

@@ -75,6 +75,7 @@ class SimilarityCallback(Callback):
         self._output_dir = output_dir
         self._lines: list[dict[str, Any]] = []
         self._awaited: int | None = None
+        self._epoch: float | None = None
         # A Trainer that is given two of one key fails without saying what to do about it.
         self._key = f"{super().state_key}-{id(self)}"
         self._converted: list[Note] = []
@@ -92,12 +93,12 @@ class SimilarityCallback(Callback):
         self._key = super().state_key
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the history so far to a checkpoint, and the step whose validation is to come.
+        """Give the history so far to a checkpoint, its epoch, and the step yet to be validated.
 
         Returns:
             Plain data.
         """
-        return {"history": self._watch.lines, "awaited": self._awaited}
+        return {"history": self._watch.lines, "awaited": self._awaited, "epoch": self._epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the history of a checkpoint, for a run that goes on.
@@ -107,6 +108,7 @@ class SimilarityCallback(Callback):
         """
         self._lines = list(state_dict["history"])
         self._awaited = state_dict.get("awaited")
+        self._epoch = state_dict.get("epoch")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a run or go on with one."""
@@ -125,7 +127,8 @@ class SimilarityCallback(Callback):
         for text in told:
             rank_zero_warn(text)
         if self._watch.overdue:
-            self._measure(trainer, pl_module)
+            # By now the Trainer may be in the epoch after it.
+            self._measure(trainer, pl_module, epoch=self._epoch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where it is time."""
@@ -141,6 +144,7 @@ class SimilarityCallback(Callback):
         batch_idx: int,
     ) -> None:
         """Measure where it is time."""
+        self._epoch = float(trainer.current_epoch)
         if self._watch.every == "eval" and _validates_after(trainer, batch_idx):
             # Checkpoints are written before it, and nobody repeats it where a run goes on.
             self._awaited = trainer.global_step
@@ -171,9 +175,16 @@ class SimilarityCallback(Callback):
         given = trainer.default_root_dir if self._output_dir is None else self._output_dir
         return Path(given) / "hooksim"
 
-    def _measure(self, trainer: Trainer, module: LightningModule, *, in_log: bool = False) -> None:
+    def _measure(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        *,
+        in_log: bool = False,
+        epoch: float | None = None,
+    ) -> None:
         with self._watch.timed():
-            epoch = float(trainer.current_epoch)
+            epoch = float(trainer.current_epoch) if epoch is None else epoch
             with _converted_as_in_training(trainer, module) as notes:
                 measured = self._watch.measure(module, trainer.global_step, epoch, notes)
             for note in notes:
@@ -246,7 +257,11 @@ def _validates_after(trainer: Trainer, batch_idx: int) -> bool:
     epochs, batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
     if not trainer.enable_validation or (epochs and (trainer.current_epoch + 1) % epochs):
         return False
-    if batches is None or batches == float("inf"):
+    if batches is None:
         return False
+    if batches == float("inf"):  # how many there are is not known
+        limit = trainer.limit_train_batches
+        ends = isinstance(limit, int) and (batch_idx + 1) % limit == 0
+        return ends or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
     done = batch_idx if epochs else trainer.fit_loop.total_batch_idx
     return (done + 1) % batches == 0

@@ -11,13 +11,11 @@ from hooksim.callbacks.saved_run import results_in, steps_in
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.probe import Probe
 from hooksim.probe.course import Course, Measurement
-from hooksim.probe.references import holds_only_recordings, titled
+from hooksim.probe.references import check_same_samples, holds_only_recordings, titled
 from hooksim.results import Comparison, check_target
 from hooksim.results.page import is_page
 
 __all__ = ["RunFolder"]
-
-_CHECKPOINTS = 2  # that a run may go on from: the last may not be whole, then it is the one before
 
 
 class RunFolder:
@@ -28,17 +26,18 @@ class RunFolder:
     reference, and in `reference-NAME/step-N/` that of a measurement which the next one is compared
     with.
 
-    State: the history, what is in the folder, and the steps of the last checkpoints.
+    State: the history, what is in the folder, and the steps of the checkpoints.
 
     Args:
         path: The folder.
         probe: Whose references and results these are.
+        every: When the run measures, for whoever goes on with it.
     """
 
-    def __init__(self, path: Path, probe: Probe) -> None:
+    def __init__(self, path: Path, probe: Probe, every: str | int) -> None:
         self.path = path
         self.history = History(path)
-        self._terms = RunTerms(path)
+        self._terms = RunTerms(path, every)
         self._probe = probe
         self._checkpoints: list[int] = []
 
@@ -46,18 +45,19 @@ class RunFolder:
         """Begin a new run: what an earlier one left here goes, and the references are kept.
 
         Returns:
-            What goes, for people.
+            What was deleted, for people.
         """
         earlier = ", ".join(str(line["step"]) for line in self.history.lines)
         told = (
-            f"'{self.path}' held the results of an earlier run, which go (step {earlier}). They "
-            "stay where a run has an output folder of its own, or goes on from a checkpoint"
+            f"'{self.path}' held the results of an earlier run, which are deleted now (step "
+            f"{earlier}). To keep such results, give each run an output folder of its own, or go "
+            "on from a checkpoint"
         )
         self.history.clear()
         self._remove_results(after=-1)
         for file in filter(is_page, self.path.glob("report*.html")):
             file.unlink()
-        self._probe.rewind(0)
+        self._probe.rewind(-1)
         stayed = self._keep_references()
         self._terms.write(self._probe)
         return [told, *stayed] if earlier else stayed
@@ -73,19 +73,27 @@ class RunFolder:
             What could not be taken up again, for people.
 
         Raises:
-            ConfigError: The run was begun with other references, measures, rows, layers or blocks,
-                so that what is measured now would not continue it; nothing is changed then.
+            HooksimError: The run was begun with other references, samples, measures, rows, layers
+                or blocks, so that what is measured now would not continue it; nothing is changed
+                then.
         """
-        self._terms.check(self._probe)
+        told = self._terms.check(self._probe)
+        fixed = [name for name in self._probe.references if name not in self._probe.previous]
+        for name in fixed:
+            if self._reference(name).is_dir():
+                check_same_samples(name, self._reference(name), self._probe.references[name])
         self._terms.write(self._probe)
         self.history.resume(step, lines)
         self._remove_results(after=step)
         self._probe.rewind(-1)
-        self._checkpoints = [step]
+        # What was kept is what a checkpoint needs, and any of these may be gone on from again.
+        held = {
+            each for name in self._probe.previous for each, _ in steps_in(self._reference(name))
+        }
+        self._checkpoints = sorted(each for each in {step, *held} if each <= step)
         for name in self._probe.previous:
             self._prune(self._reference(name), after=step)
-        fixed = [name for name in self._probe.references if name not in self._probe.previous]
-        told = [
+        told += [
             f"{titled(name)}: '{self._reference(name)}' is missing, so the run goes on with "
             "what the probe was made with"
             for name in fixed
@@ -118,7 +126,7 @@ class RunFolder:
             each.save(folder / name, overwrite=True, pictures=pictures)
 
     def keep_previous(self, step: int) -> None:
-        """Keep a measurement for the one after it, and those that belong to the last checkpoints.
+        """Keep a measurement for the one after it, and those that belong to checkpoints.
 
         Args:
             step: Of the measurement.
@@ -129,14 +137,15 @@ class RunFolder:
             self._probe.references[name].save(folder / f"step-{step}", overwrite=True)
             self._prune(folder, after=step)
 
-    def note_checkpoint(self, step: int) -> None:
+    def note_checkpoint(self, step: int, existing: Iterable[int] | None = None) -> None:
         """Take note of a checkpoint, from which a run may go on.
 
         Args:
             step: Of the checkpoint.
+            existing: Steps of those that there are still; None for all that were noted.
         """
-        known = [each for each in self._checkpoints if each != step]
-        self._checkpoints = [*known, step][-_CHECKPOINTS:]
+        known = self._checkpoints if existing is None else existing
+        self._checkpoints = sorted({*known, step})
 
     def _keep_references(self) -> list[str]:
         """Write the references of a new run in the place of an earlier one's; say what stays."""

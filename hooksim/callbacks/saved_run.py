@@ -9,6 +9,7 @@ from typing import Any
 from hooksim.callbacks.history import History
 from hooksim.errors import ConfigError, Note
 from hooksim.probe.course import choose_reference, trajectory_of
+from hooksim.probe.scalars import scalar_names
 from hooksim.results import Comparison, Trajectory
 
 __all__ = ["is_run", "load_each_reference", "load_run", "results_in", "steps_in"]
@@ -37,9 +38,9 @@ def load_run(path: str | os.PathLike[str], reference: str | None = None) -> Traj
         hooksim.errors.ConfigError: 'nowhere/hooksim' is not the folder of a watched run, ...
     """
     folder = Path(path).expanduser()
-    found = _by_reference(folder)
+    lines, found = _read(folder)
     name = choose_reference(reference, list(found))
-    return _trajectory(folder, name, found[name])
+    return _trajectory(lines, name, found[name])
 
 
 def load_each_reference(path: str | os.PathLike[str]) -> dict[str, Trajectory]:
@@ -55,9 +56,8 @@ def load_each_reference(path: str | os.PathLike[str]) -> dict[str, Trajectory]:
         HooksimError: As for `load_run`.
     """
     folder = Path(path).expanduser()
-    return {
-        name: _trajectory(folder, name, results) for name, results in _by_reference(folder).items()
-    }
+    lines, found = _read(folder)
+    return {name: _trajectory(lines, name, results) for name, results in found.items()}
 
 
 def is_run(folder: Path) -> bool:
@@ -102,8 +102,8 @@ def results_in(place: Path) -> dict[str, Comparison]:
     return {str(result.metadata["name_a"]): result for result in found}
 
 
-def _by_reference(folder: Path) -> dict[str, dict[int, Comparison]]:
-    """All results of a run, by the names of their references and by their steps."""
+def _read(folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[int, Comparison]]]:
+    """The history of a run, and its results by the names of their references and their steps."""
     if not is_run(folder):
         inner = folder / "hooksim"
         hint = f" It is '{inner}'." if is_run(inner) else ""
@@ -111,18 +111,22 @@ def _by_reference(folder: Path) -> dict[str, dict[int, Comparison]]:
             f"'{folder}' is not the folder of a watched run, which has a history.jsonl: a "
             f"SimilarityCallback writes it into <output_dir>/hooksim.{hint}"
         )
+    # Before the results, since a run that goes on writes a result and then its line.
+    lines = History(folder).lines
     found: dict[str, dict[int, Comparison]] = {}
     for step, place in steps_in(folder):
         for name, result in results_in(place).items():
             found.setdefault(name, {})[step] = result
     if not found:
         raise ConfigError(f"'{folder}' has no result: nothing was compared in this run yet.")
-    return found
+    return lines, found
 
 
-def _trajectory(folder: Path, name: str, results: Mapping[int, Comparison]) -> Trajectory:
+def _trajectory(
+    lines: list[dict[str, Any]], name: str, results: Mapping[int, Comparison]
+) -> Trajectory:
     trajectory = trajectory_of(name, results)
-    notes = [note._asdict() for note in _notes(History(folder).lines, name, results)]
+    notes = [note._asdict() for note in _notes(lines, name, results)]
     trajectory.metadata["warnings"] = [*trajectory.metadata["warnings"], *notes]
     return trajectory
 
@@ -134,11 +138,13 @@ def _notes(lines: list[dict[str, Any]], name: str, results: Mapping[int, Compari
         for line in lines
         if "error" in line
     ]
+    # Not what begins with the name: that may be how another reference's name begins.
+    keys = {key for result in results.values() for key in result}
+    own = scalar_names(name, keys)
     gone = [
         str(line["step"])
         for line in lines
-        if line["step"] not in results
-        and any(key.startswith(f"{name}_") for key in line.get("scalars", ()))
+        if line["step"] not in results and not own.isdisjoint(line.get("scalars", ()))
     ]
     if gone:
         text = f"the folder has no result of step {', '.join(gone)}, which the history has."

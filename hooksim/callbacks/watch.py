@@ -126,7 +126,7 @@ class Watch:
         with self.timed():
             if writes:
                 try:
-                    self.folder = RunFolder(path, self.probe)
+                    self.folder = RunFolder(path, self.probe, self.every)
                     told = self.folder.resume(step, lines) if step else self.folder.begin()
                 except HooksimError as error:
                     wrong = error
@@ -199,14 +199,15 @@ class Watch:
         self._count += 1
         return Measured(step, logged(scalars), results, error)
 
-    def saved(self, step: int) -> None:
+    def saved(self, step: int, existing: Iterable[int] | None = None) -> None:
         """Take note of a checkpoint: a run may go on from it, with the measurement before it.
 
         Args:
             step: Of the checkpoint.
+            existing: Steps of those that there are still; None for all that were noted.
         """
         if self._running and self.folder is not None:
-            self.folder.note_checkpoint(step)
+            self.folder.note_checkpoint(step, existing)
 
     def shares(self) -> dict[str, float]:
         """Tell how long measuring took.

@@ -1,6 +1,7 @@
 """Arguments that several public functions have in common, checked in the same words."""
 
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any
 
 from hooksim.errors import ConfigError
@@ -52,7 +53,7 @@ def check_whole(name: str, value: Any, expected: str, least: int) -> None:
         ...
         hooksim.errors.ConfigError: max_samples: expected a whole number from 1, got 0.
     """
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
     if value is not None and (not whole or value < least):
         raise ConfigError(f"{name}: expected {expected}, got {value!r}.")
 

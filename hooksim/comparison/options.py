@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -61,6 +62,10 @@ class Options:
     rows_of: tuple[Rows, Rows] = field(init=False)
 
     def __post_init__(self) -> None:
+        for name in ("block_size", "max_samples"):  # numpy's would not go into metadata
+            value = getattr(self, name)
+            if not isinstance(value, bool) and isinstance(value, Integral):
+                object.__setattr__(self, name, int(value))
         object.__setattr__(self, "chosen", choose_measures(self.measures))
         object.__setattr__(self, "rows_of", _both_rows(self.rows))
         _check_block_size(self.block_size, self.chosen)

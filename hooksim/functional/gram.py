@@ -198,7 +198,7 @@ def strip_bounds(n: int, columns: int) -> list[tuple[int, int]]:
         Pairs `(start, stop)` that cover `range(n)` in order.
 
     Example:
-        >>> strip_bounds(5, 1 << 21)
+        >>> strip_bounds(5, 1 << 19)
         [(0, 2), (2, 4), (4, 5)]
     """
     height = max(1, _STRIP_ELEMENTS // max(1, columns))

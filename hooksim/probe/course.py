@@ -53,7 +53,7 @@ class Course:
         return self.measurements[-1].step if self.measurements else None
 
     def rewind(self, step: int) -> bool:
-        """Forget what was measured after a step.
+        """Forget what was measured after a step, and after a step that did not come later.
 
         Args:
             step: The last that counts.
@@ -61,7 +61,11 @@ class Course:
         Returns:
             Whether anything was forgotten.
         """
-        kept = [each for each in self.measurements if each.step <= step]
+        kept: list[Measurement] = []
+        for each in self.measurements:
+            if each.step > step or (kept and each.step <= kept[-1].step):
+                break
+            kept.append(each)
         forgotten = len(kept) < len(self.measurements)
         self.measurements = kept
         return forgotten

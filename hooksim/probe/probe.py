@@ -110,6 +110,7 @@ class Probe:
                 name: record_reference(name, each, partial(self._record, half="a"))
                 for name, each in given.items()
             }
+        self._rewound: int | None = None  # to a step whose recording is gone
         self._previous = [name for name, each in self._references.items() if each is None]
 
     def __repr__(self) -> str:
@@ -153,7 +154,9 @@ class Probe:
         kinds = {
             name: "previous" if name in self._previous else "fixed" for name in self._references
         }
-        layers = {"layers_a": options.layers_a, "layers_b": options.layers_b}
+        same = options.layers_a is not None and options.layers_b is not None
+        same = same and as_list(options.layers_a) == as_list(options.layers_b)
+        layers = {"layers_a": options.layers_a, "layers_b": None if same else options.layers_b}
         return {
             "references": kinds,
             "measures": [measure.options() for measure in options.chosen],
@@ -184,12 +187,14 @@ class Probe:
     def rewind(self, step: int) -> None:
         """Forget what was measured after a step, where a run goes on from there.
 
-        The measurement before goes with it, so that the next measure is compared with none.
+        The recording of the measurement before goes with it, since those of earlier steps are not
+        kept: the next measure is compared with no `"previous"`, and its results say so.
 
         Args:
             step: The last that counts; -1 for none.
         """
         if self.course.rewind(step) or self.course.last_step is None:
+            self._rewound = self.course.last_step
             for name in self._previous:
                 self._references[name] = None
 
@@ -240,8 +245,12 @@ class Probe:
             if last is not None and step <= last:
                 note = _out_of_order(step, last)._asdict()
                 result.metadata["warnings"] = [*result.metadata["warnings"], note]
+            if self._rewound is not None and self._previous:
+                note = _without_previous(self._previous, self._rewound)._asdict()
+                result.metadata["warnings"] = [*result.metadata["warnings"], note]
         for name in self._previous:
             self._references[name] = measured
+        self._rewound = None
         seconds = time.perf_counter() - started
         self.course.measurements.append(Measurement(step, scalars, seconds, results))
         return results if self._named else next(iter(results.values()), None)
@@ -311,9 +320,19 @@ def _options(given: dict[str, Any]) -> Options:
 
 def _out_of_order(step: int, last: int) -> Note:
     """What to say of a step that does not come after the one before it."""
+    when = "twice" if step == last else f"after step {last}"
     return Note(
         "steps",
-        f"step {step} was measured after step {last}. A trajectory is in the order of its steps "
+        f"step {step} was measured {when}. A trajectory is in the order of its steps "
         "and keeps the last measurement of each; where a run goes on from an earlier step, "
         "probe.rewind forgets the later ones first.",
+    )
+
+
+def _without_previous(names: list[str], step: int) -> Note:
+    """What to say of the first measure after the probe was rewound."""
+    return Note(
+        "rewound",
+        f"the probe was rewound to step {step}, of which no recording is kept: this measure was "
+        f"not compared with {', '.join(map(repr, names))}, the next one is.",
     )

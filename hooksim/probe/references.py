@@ -8,16 +8,22 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from hooksim.capture.alignment import check_aligned
+from hooksim.capture.slices import BatchPosition
+from hooksim.capture.view import View
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.loading import load_model
 from hooksim.loading.wording import listed
+from hooksim.probe.samples import SAME_SAMPLES
 from hooksim.recording import Recording
 from hooksim.recording.folder import LOG, METADATA, check_folder
+from hooksim.recording.reader import RecordingReader
 from hooksim.spelling import did_you_mean
 
 __all__ = [
     "PREVIOUS",
     "Reference",
+    "check_same_samples",
     "holds_only_recordings",
     "name_references",
     "record_reference",
@@ -58,11 +64,23 @@ def name_references(reference: Any) -> dict[str, Reference]:
         return {PREVIOUS if _is_previous(reference) else _ONLY: reference}
     if not reference:
         raise ConfigError("reference: the mapping is empty. Name at least one reference.")
+    known: dict[str, str] = {}
     for name, each in reference.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
                 f"reference: {name!r} cannot be the name of a folder and of a curve. Use letters, "
                 "digits, '_', '-' and '.', beginning with a letter or a digit."
+            )
+        if name.endswith("."):
+            raise ConfigError(
+                f"reference: {name!r} cannot be the name of a folder everywhere, since it ends in "
+                "'.'. Take the '.' away."
+            )
+        other = known.setdefault(name.casefold(), name)
+        if other != name:
+            raise ConfigError(
+                f"reference: {other!r} and {name!r} differ in capitals only, so on some systems "
+                "they would share a folder. Give one of them another name."
             )
         _check(each, titled(name), _KINDS)
     return dict(reference)
@@ -129,6 +147,31 @@ def record_reference(
     recording = record(model)
     recording.notes += notes
     return recording
+
+
+def check_same_samples(name: str, folder: Path, own: Recording) -> None:
+    """Refuse to put a recording of other samples in the place of a reference.
+
+    Args:
+        name: The reference's.
+        folder: Of the recording of an earlier run.
+        own: The probe's.
+
+    Raises:
+        HooksimError: Their samples differ in number, in ids, or by what went into the model.
+    """
+    kept = Recording.load(folder)
+    readers = [RecordingReader(each, [View(label)]) for each, label in ((kept, "A"), (own, "B"))]
+    try:
+        readers[0].finish(own.n_samples)
+        readers[1].finish(kept.n_samples)
+        slices = [each.whole(own.n_samples) for each in readers]
+        check_aligned(readers, slices, BatchPosition(0, 0))
+    except HooksimError as error:
+        raise type(error)(
+            f"{titled(name)}: the run was begun with other samples (A) than the probe's (B): "
+            f"{error} {SAME_SAMPLES}"
+        ) from error
 
 
 def holds_only_recordings(folder: Path) -> bool:

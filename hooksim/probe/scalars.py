@@ -8,7 +8,7 @@ from statistics import fmean
 from hooksim.errors import ConfigError
 from hooksim.results import Comparison, SimilarityMatrix
 
-__all__ = ["check_names", "summary_scalars"]
+__all__ = ["check_names", "scalar_names", "summary_scalars"]
 
 
 def check_names(names: Iterable[str], keys: Iterable[str]) -> None:
@@ -30,6 +30,23 @@ def check_names(names: Iterable[str], keys: Iterable[str]) -> None:
                 f"{other[1]!r}: the scalars of both would be called '{name}_{key}_...'. Give one "
                 "of the references another name."
             )
+
+
+def scalar_names(name: str, keys: Iterable[str]) -> set[str]:
+    """Say what the scalars of a reference may be called.
+
+    Args:
+        name: The reference's.
+        keys: Of the matrices.
+
+    Returns:
+        All names that `summary_scalars` may give.
+
+    Example:
+        >>> sorted(scalar_names("last", ["cka"]))
+        ['last_cka_best_match_mean', 'last_cka_diagonal_mean']
+    """
+    return {f"{name}_{key}_{kind}_mean" for key in keys for kind in ("diagonal", "best_match")}
 
 
 def summary_scalars(name: str, result: Comparison) -> dict[str, float]:

@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+
+from hooksim.capture.placement import is_sharded
+from hooksim.errors import HooksimError
 
 __all__ = ["in_full_precision", "keeping_buffers", "undisturbed"]
 
+_SMALL = 1 << 16  # numbers: scales and shifts, of which a copy costs next to nothing
 _PLACE = ("end_of_dataloader", "remainder", "iteration")  # of a loader that accelerate prepared
 
 
@@ -109,13 +114,21 @@ def _gradient_state(loader: Any) -> list[Callable[[], object]]:
 
 @contextmanager
 def keeping_buffers(model: nn.Module) -> Iterator[None]:
-    """Put back the buffers that a forward counts or averages in, in evaluation mode too.
+    """Put back what a forward counts, averages or begins with, in evaluation mode too.
+
+    These are the buffers, those that are None and those that it registers among them; the
+    attributes that it sets; and the values of small parameters, such as a scale that is taken from
+    the first batch. Large parameters are not copied, what is changed inside a list or another
+    object stays, and of sharded models only the buffers are put back.
 
     Args:
         model: Any module.
 
     Yields:
         None.
+
+    Raises:
+        HooksimError: A parameter has no shape yet, which the first batch would give it.
 
     Example:
         >>> class Counting(nn.Module):
@@ -132,22 +145,53 @@ def keeping_buffers(model: nn.Module) -> Iterator[None]:
         >>> model.calls
         tensor([0.])
     """
-    kept = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
+    _refuse_lazy(model)
+    sharded = is_sharded(model)
+    tensors = [each for module in model.modules() for each in module._buffers.values()]
+    if not sharded:
+        tensors += [each for each in model.parameters() if each.numel() <= _SMALL]
     # The counter tells without a look at the values; inference tensors have none.
-    versions = [None if each.is_inference() else each._version for _, _, each, _ in kept]
+    values = [
+        (each, each.detach().clone(), each._version)
+        for each in tensors
+        if each is not None and not each.is_inference()
+    ]
+    held = [content for module in model.modules() for content in _held(module, sharded)]
     try:
         yield
     finally:
-        for (module, name, buffer, value), version in zip(kept, versions, strict=True):
-            if version is not None and buffer._version != version:
+        for content, before in held:
+            _put_back(content, before)
+        for tensor, value, version in values:
+            # Written through `.data`, as scales often are, a parameter counts nothing.
+            if isinstance(tensor, nn.Parameter):
+                tensor.data.copy_(value)
+            elif tensor._version != version:
                 with torch.no_grad():
-                    buffer.copy_(value)
-            module._buffers[name] = buffer
+                    tensor.copy_(value)
+
+
+def _refuse_lazy(model: nn.Module) -> None:
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    for name in (name for name, each in tensors if is_lazy(each)):
+        raise HooksimError(
+            f"model: '{name}' of {type(model).__name__} has no shape yet, and the probe's samples "
+            "would give it its first values. Run one batch through the model first."
+        )
+
+
+def _held(module: nn.Module, sharded: bool) -> list[tuple[Any, Any]]:
+    """What a module holds by name, each with a shallow copy."""
+    contents: list[Any] = [module._buffers, module._non_persistent_buffers_set]
+    # What shards a model sets itself up in the first forward, which must stay.
+    contents += [] if sharded else [module._parameters, vars(module)]
+    return [(each, each.copy()) for each in contents]
+
+
+def _put_back(content: Any, before: Any) -> None:
+    for name in set(content) - set(before):
+        content.remove(name) if isinstance(content, set) else content.pop(name)
+    content.update(before)
 
 
 @contextmanager

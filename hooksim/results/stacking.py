@@ -98,7 +98,7 @@ def _check(
     first = comparisons[0]
     for place, other in zip(places, comparisons, strict=True):
         where = " and ".join(repr(steps[i]) for i in place)
-        if other.keys() != first.keys():
+        if set(other) != set(first):
             raise ConfigError(
                 f"trajectory: step {where} has {_quoted(other.keys())}, step {steps[0]!r} has "
                 f"{_quoted(first.keys())}. All steps need the same measures."
@@ -119,7 +119,7 @@ def _check_settings(where: str, other: Comparison, where_first: str, first: Comp
                 f"trajectory: {key!r} of {where} is {_words(other[key].meaning)}, that of "
                 f"{where_first} {_words(first[key].meaning)}. All steps need the same settings."
             )
-    measures = [each.metadata.get("measures") for each in (other, first)]
+    measures = [sorted(each.metadata.get("measures") or [], key=str) for each in (other, first)]
     if measures[0] != measures[1]:
         raise ConfigError(
             f"trajectory: {where} was measured by {measures[0]}, {where_first} by {measures[1]}. "

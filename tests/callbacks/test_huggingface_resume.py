@@ -111,7 +111,10 @@ class TestResume:
             assert "held the results of an earlier run" not in caplog.text
             trainer.train()
             load.append(callback._watch.probe.history)
-        assert "held the results of an earlier run, which go (step 12, 24). They" in caplog.text
+        assert (
+            "held the results of an earlier run, which are deleted now (step 12, 24)."
+            in caplog.text
+        )
         assert [step for step, _ in load[1]] == [12, 24]
         assert load[0] != load[1]
 

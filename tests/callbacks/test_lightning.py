@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.precision import Precision
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from hooksim.callbacks.lightning import SimilarityCallback
 from hooksim.cli.digits import read_digits
@@ -240,7 +240,7 @@ def test_only_one_process_writes(tmp_path):
     callback.on_train_batch_end(trainer, module, None, None, 3)
     callback.on_save_checkpoint(trainer, module, {})
     assert not (tmp_path / "hooksim").exists()
-    assert callback.state_dict() == {"history": [], "awaited": None}
+    assert callback.state_dict() == {"history": [], "awaited": None, "epoch": 0.0}
 
 
 def test_the_share_of_time_is_in_the_log(tmp_path, caplog):
@@ -290,6 +290,41 @@ def test_a_validation_that_was_to_come_after_the_checkpoint_is_made_up_for(tmp_p
     assert steps(tmp_path) == [4, 8]
     fitted(tmp_path, ckpt_path=tmp_path / "kept" / "step=12.ckpt")
     assert steps(tmp_path) == SEEN
+
+
+class Unsized(IterableDataset):
+    def __iter__(self):
+        return iter(loaders()[0].dataset)
+
+
+@pytest.mark.parametrize("unsized", [True, False])
+def test_so_is_one_at_the_end_of_an_epoch(unsized, tmp_path):
+    class Killed(Callback):
+        def on_validation_start(self, trainer, pl_module):
+            if trainer.global_step == 16:
+                raise RuntimeError("the run is stopped")
+
+    def fit(folder: Path, *others: Callback, **options: Any) -> None:
+        module = Module()
+        training, validation = loaders()
+        training = DataLoader(Unsized() if unsized else training.dataset, 16)
+        kept = ModelCheckpoint(folder / "own", every_n_train_steps=8, save_top_k=-1)
+        own = SimilarityCallback(probe(module, measures="cka"))
+        trainer = make_trainer(
+            folder, *others, own, kept, val_check_interval=None, num_sanity_val_steps=0
+        )
+        seed_everything(5, verbose=False)
+        trainer.fit(module, training, validation, weights_only=True, **options)
+
+    fit(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="the run is stopped"):
+        fit(tmp_path / "cut", Killed())
+    [checkpoint] = (tmp_path / "cut" / "own").glob("*step=16.ckpt")
+    fit(tmp_path / "cut", ckpt_path=checkpoint)
+    whole, cut = history(tmp_path / "whole"), history(tmp_path / "cut")
+    assert [(line["step"], line["epoch"]) for line in whole] == [(8, 0.0), (16, 1.0), (24, 2.0)]
+    assert cut[:2] == whole[:2]
+    assert [(line["step"], line["epoch"]) for line in cut[2:]] == [(24, 2.0)]
 
 
 @pytest.mark.parametrize("folder", [None, "mine"])

@@ -45,11 +45,15 @@ class Counting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(6, 4), nn.Linear(4, 3)
-        self.seen = 0
+        self.passed = [0]  # a list, since attributes are put back
 
     def forward(self, x):
-        self.seen += len(x)
+        self.passed[0] += len(x)
         return self.last(self.first(x))
+
+    @property
+    def seen(self) -> int:
+        return self.passed[0]
 
 
 def _values(result: Comparison) -> dict[str, torch.Tensor]:

@@ -1,5 +1,6 @@
 """What a probe measures, keeps and refuses."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ class TestValues:
         [
             {},
             {"block_size": 24},
+            {"block_size": np.int64(24), "max_samples": np.int64(72)},
             {"block_size": "batch"},
             {"block_size": "all"},
             {"layers_a": ["0", "4"], "measures": "cka"},
@@ -123,7 +125,8 @@ class TestHistory:
         result = probe.measure(stack(1), step)
         [warning] = result.metadata["warnings"]
         assert warning["code"] == "steps"
-        assert warning["text"].startswith(f"step {step} was measured after step 5. A trajectory")
+        said = "twice" if step == 5 else "after step 5"
+        assert warning["text"].startswith(f"step {step} was measured {said}. A trajectory")
         assert "probe.rewind forgets the later ones" in warning["text"]
         assert [each for each, _ in probe.history] == [5, step]
         assert probe.trajectory().steps == sorted({5, step})
@@ -137,6 +140,20 @@ class TestHistory:
         assert [each for each, _ in probe.history] == [0, 5]
         assert len(probe.seconds) == 2
         assert probe.measure(stack(), 8).metadata["warnings"] == []
+
+    def test_what_came_after_the_first_of_a_step_is_forgotten(self):
+        probe = Probe(batches(), reference={"initial": stack(), "last": "previous"})
+        for each in (0, 40, 100, 40):
+            probe.measure(stack(), each)
+        probe.rewind(40)
+        assert [each for each, _ in probe.history] == [0, 40]
+        [warning] = probe.measure(stack(), 60)["initial"].metadata["warnings"]
+        assert warning["text"].startswith("the probe was rewound to step 40, of which no recording")
+        assert "not compared with 'last', the next one is" in warning["text"]
+        assert probe.measure(stack(), 80)["last"].metadata["warnings"] == []
+        probe.rewind(-1)
+        assert probe.history == []
+        assert probe.measure(stack(), 0)["initial"].metadata["warnings"] == []
 
     def test_what_a_probe_is_can_be_read(self):
         probe = Probe(batches(), reference={"initial": stack(), "last": "previous"}, measures="cka")

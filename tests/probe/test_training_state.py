@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch import nn
 from torch.utils.data import DataLoader
 
+from hooksim.errors import HooksimError
 from hooksim.probe import Probe
 from tests.probe.probed import SAMPLES, batches, stack
 
@@ -57,6 +58,37 @@ class TestTrainingIsLeftAlone:
         assert not model.mean.any()
         assert model.calls == 0
         torch.testing.assert_close(result["cka"].values, torch.ones(1, 1, dtype=torch.float64))
+
+    def test_what_a_first_batch_gives(self):
+        class First(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer, self.begun = nn.Linear(6, 4), False
+                self.scale = nn.Parameter(torch.ones(6))
+                self.register_buffer("mean", None)
+
+            def forward(self, x):
+                if not self.begun:
+                    self.begun, self.mean = True, x.mean(dim=0)
+                    self.register_buffer("width", x.std(dim=0), persistent=False)
+                    self.scale.data.copy_(1 / self.width)
+                return self.layer((x - self.mean) * self.scale)
+
+        model = First()
+        before = set(vars(model))
+        Probe(batches(), reference=model).measure(model, 1)
+        assert set(vars(model)) == before
+        assert model._buffers == {"mean": None}
+        assert model._non_persistent_buffers_set == set()
+        assert not model.begun
+        assert torch.equal(model.scale, torch.ones(6))
+
+    def test_a_lazy_module_is_refused(self):
+        model = nn.Sequential(nn.LazyLinear(4))
+        with pytest.raises(HooksimError, match=r"'0\.weight' of Sequential has no shape yet, and"):
+            Probe(batches(), reference=model)
+        model(SAMPLES)
+        Probe(batches(), reference=model)
 
     def test_even_where_the_model_fails(self):
         model = stack().train()
