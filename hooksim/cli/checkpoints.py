@@ -5,7 +5,7 @@ loader among them. Messages about a key start with `key: `.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -108,6 +108,7 @@ def _of_python(*, weights: str, every: Every = 1, **model: Any) -> list[Found]:
         raise ConfigError(
             f"weights: no file matches {weights!r} in {str(Path.cwd())!r}{_instead(weights)}"
         )
+    _check_endings(weights, found)
     spec = {"kind": "python", **model}
     return [Found(each, {**spec, "weights": each}) for each in map(str, in_order(found)[::every])]
 
@@ -159,6 +160,18 @@ def _matches(key: str, pattern: str) -> list[Path]:
     wanted = _expanded(key, pattern)
     parts = wanted.relative_to(wanted.anchor) if wanted.anchor else wanted
     return _glob(key, Path(wanted.anchor), str(parts) if pattern else "")
+
+
+def _check_endings(pattern: str, found: Sequence[Path]) -> None:
+    """Refuse a file of weights that is there in two formats: both would be one step."""
+    first: dict[Path, Path] = {}
+    for each in sorted(found):
+        other = first.setdefault(each.with_suffix(""), each)
+        if other != each:
+            narrow = f"narrow the pattern, such as *{other.suffix or each.suffix}"
+            raise ConfigError(
+                f"weights: {pattern!r} matches {str(other)!r} and {each.name!r}: {narrow}"
+            )
 
 
 def _instead(pattern: str) -> str:

@@ -101,7 +101,7 @@ def _chosen(folder: Path, steps: list[str] | None, reference: str | None) -> "Co
     from hooksim.results import Trajectory
     from hooksim.results.drift import in_short
 
-    result = _loaded(folder, reference)
+    result = _loaded(folder, steps, reference)
     if not isinstance(result, Trajectory):
         if steps is not None:
             raise ConfigError(f"--step: {str(folder)!r} holds one comparison, which has no steps")
@@ -121,7 +121,9 @@ def _chosen(folder: Path, steps: list[str] | None, reference: str | None) -> "Co
         raise ConfigError(str(error).replace("at: ", "--step: ", 1)) from error
 
 
-def _loaded(folder: Path, reference: str | None) -> "Comparison | Trajectory":
+def _loaded(
+    folder: Path, steps: list[str] | None, reference: str | None
+) -> "Comparison | Trajectory":
     """Load a saved result, or what a callback has left of a training."""
     from hooksim.callbacks.saved_run import is_run, load_run
     from hooksim.results.saved import load_saved
@@ -131,7 +133,11 @@ def _loaded(folder: Path, reference: str | None) -> "Comparison | Trajectory":
             return load_run(folder, reference)
         except ConfigError as error:
             told = str(error)
-            raise ConfigError(f"--{told}" if told.startswith("reference: ") else told) from error
+            if not told.startswith("reference: "):
+                raise
+            both = reference is None and steps is None
+            also = " --step is needed, too: one of the steps of the run." if both else ""
+            raise ConfigError(f"--{told}{also}") from error
     if reference is not None:
         raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
     return load_saved(folder)

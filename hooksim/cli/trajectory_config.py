@@ -84,6 +84,6 @@ def read_trajectory_config(
     """
     config = read_keys(path, overrides, TrajectoryConfig)
     if config.keys.recorded != (config.keys.data is None):
-        wrong = "expected none for recorded sides" if config.keys.recorded else "missing"
-        raise ConfigError(f"{path}: data: {wrong}")
+        none = "expected none for recorded sides: leave it out, or --set data=null"
+        raise ConfigError(f"{path}: data: {none if config.keys.recorded else 'missing'}")
     return config

@@ -1,5 +1,6 @@
 """State dicts from a file into a model, and the judgement whether they fit."""
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -126,10 +127,19 @@ def _read(weights: str) -> Any:
             f"weights: {weights!r} holds more than tensors and could run code; it is refused. "
             "Save model.state_dict() with torch.save, or write a .safetensors file"
         ) from error
-    except Exception as error:  # damage shows as errors of pickle, struct, zipfile, torch, ...
+    except OSError as error:
         raise MissingWeightsError(
             f"weights: cannot read {weights!r}: {first_line(error)}"
         ) from error
+    except Exception as error:  # damage shows as errors of pickle, struct, zipfile, torch, ...
+        raise MissingWeightsError(
+            f"weights: cannot read {weights!r}: it is damaged or cut short ({_sentence(error)})"
+        ) from error
+
+
+def _sentence(error: BaseException) -> str:
+    """The first sentence of a message; what is advised after it is not for our reader."""
+    return re.split(r"(?<=[.!?])\s", first_line(error))[0].rstrip(".")
 
 
 def _is_state(held: Any) -> bool:
@@ -165,7 +175,7 @@ def damage(file: Path) -> str:
                 return ""
         _read(str(file))
     except MissingWeightsError as error:
-        return first_line(error.__cause__ or error)
+        return _sentence(error.__cause__ or error)
     except (SafetensorError, OSError) as error:
         return first_line(error)
     except ConfigError:  # it can be read, and is no file of weights

@@ -54,7 +54,8 @@ class Skipped(NamedTuple):
     @property
     def note(self) -> Note:
         """The warning that it is missing."""
-        return Note("skipped_checkpoint", f"checkpoints: {self.reason}; it is left out.")
+        joint = " It" if self.reason.endswith("?") else "; it"
+        return Note("skipped_checkpoint", f"checkpoints: {self.reason}{joint} is left out.")
 
 
 class Loaded(NamedTuple):
@@ -150,13 +151,17 @@ def refuse_failed(failed: Sequence[Skipped], loaded: int, *, skip_failed: bool) 
     if failed and not skip_failed:
         cause = failed[0].error
         kind = type(cause) if isinstance(cause, HooksimError) else HooksimError
-        reasons = "; ".join(each.reason for each in failed)
-        raise kind(f"checkpoints: {reasons}. skip_failed leaves such checkpoints out.") from cause
+        reasons = _sentence("; ".join(each.reason for each in failed))
+        # What is wrong with the config, such as its `entry`, is so for all of them; of one that is
+        # the first it is not known whether others can be loaded.
+        some = loaded > 0 or (len(failed) == 1 and not isinstance(cause, ConfigError))
+        advice = " skip_failed leaves such checkpoints out." if some else ""
+        raise kind(f"checkpoints: {reasons}{advice}") from cause
     if loaded < 2:
         more = f", and {len(failed) - 1:,} more" if len(failed) > 1 else ""
         raise ConfigError(
             f"checkpoints: expected at least 2 that can be loaded, got {loaded} of "
-            f"{loaded + len(failed)}: {failed[0].reason}{more}."
+            f"{loaded + len(failed)}: {_sentence(failed[0].reason + more)}"
         )
 
 
@@ -188,6 +193,11 @@ def _words(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     kind = "" if isinstance(error, HooksimError) else f"{type(error).__name__}: "
     return f"{kind}{lines[0] if lines else ''}".rstrip(". :")
+
+
+def _sentence(text: str) -> str:
+    """End a text with a full stop, but where it ends with a question."""
+    return text if text.endswith("?") else f"{text}."
 
 
 def _check_own(found: Checkpoint, loaded: Sequence[Checkpoint]) -> None:

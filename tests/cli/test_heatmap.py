@@ -181,6 +181,7 @@ class TestWatchedRun:
         ("words", "line"),
         [
             (["out/hooksim", "--step", "5"], "--reference: there are several: 'initial', 'last'. Name one"),  # noqa: E501
+            (["out/hooksim"], "Name one of them. --step is needed, too: one of the steps of the run."),  # noqa: E501
             (["out/hooksim", "--step", "5", "--reference", "lst"], "--reference: there is no 'lst'. Close"),  # noqa: E501
             (["out/hooksim", "--reference", "initial"], "--step: 'out/hooksim' holds a trajectory; expected one step of 5, 10"),  # noqa: E501
             (["out/hooksim", "--reference", "last", "--step", "5"], "--step: no step 5; there"),

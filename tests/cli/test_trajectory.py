@@ -91,7 +91,8 @@ def test_recorded_runs_need_no_data(folder, capsys):
     assert trajectory("--set", recorded, "--set", "data=null") == 0
     assert Trajectory.load("result").steps == [10, 100]
     assert trajectory("--set", recorded, "--out", "again") == 2
-    assert capsys.readouterr().err.endswith("t.yaml: data: expected none for recorded sides\n")
+    line = "t.yaml: data: expected none for recorded sides: leave it out, or --set data=null\n"
+    assert capsys.readouterr().err.endswith(line)
     side = "reference={kind: python, factory: 'small_models:perceptron', kwargs: {seed: 1}}"
     assert trajectory("--set", recorded, "--set", side, "--out", "mixed") == 0
     assert trajectory("--set", recorded, "--set", side, "--set", "data=null", "--out", "x") == 2
@@ -159,7 +160,10 @@ class TestDryRun:
     def test_two_at_one_step(self, folder, capsys):
         (folder / "w" / "step-2.pt").write_text("")
         assert trajectory("--dry-run") == 2
-        assert capsys.readouterr().err.startswith("t.yaml: checkpoints: 'w/step-2.pt' and 'w/step")
+        assert capsys.readouterr().err == (
+            "t.yaml: checkpoints.weights: 'w/*' matches 'w/step-2.pt' and 'step-2.safetensors': "
+            "narrow the pattern, such as *.pt\n"
+        )
 
     @pytest.mark.parametrize("broken", ["w/step-2.safetensors", "w/step-300.safetensors"])
     def test_a_file_that_is_cut_short(self, folder, capsys, broken):

@@ -97,7 +97,11 @@ def test_files_that_hold_more_than_weights(folder, capsys):
     pattern = "checkpoints.weights='w/*.pt'"
     assert trajectory("--set", pattern) == 2
     error = capsys.readouterr().err
-    assert "got 'model', 'step', 'optimizer'; 'model' is one: choose with entry: model. " in error
+    assert "got 'model', 'step', 'optimizer'; 'model' is one: choose with entry: model.\n" in error
+    wrong = ("--set", pattern, "--set", "checkpoints.entry=modle")
+    for words in (wrong, (*wrong, "--dry-run")):
+        assert trajectory(*words) == 2
+        assert capsys.readouterr().err.endswith("no entry 'modle', did you mean 'model'?\n")
     assert trajectory("--set", pattern, "--set", "checkpoints.entry=model") == 0
     assert Trajectory.load("result").steps == [2, 10]
 

@@ -88,6 +88,16 @@ def test_a_file_that_is_damaged(tmp_path, name):
             linear(path)
 
 
+def test_of_damage_the_first_sentence_is_told(tmp_path):
+    torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "w.pt")
+    (tmp_path / "w.pt").write_bytes((tmp_path / "w.pt").read_bytes()[:-30])
+    with pytest.raises(MissingWeightsError) as raised:
+        linear(tmp_path / "w.pt")
+    told = str(raised.value).partition(": it is damaged or cut short (")[2]
+    assert told.endswith(")") and ". " not in told
+    assert told.removesuffix(")") in str(raised.value.__cause__)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "weights.pt").touch()
     with pytest.raises(ConfigError, match=r"^weights: no file '.*wights.pt', did you mean 'weig"):

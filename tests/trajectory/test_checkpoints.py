@@ -34,6 +34,18 @@ def test_a_checkpoint_that_cannot_be_loaded_is_named():
         trajectory(refuse)
 
 
+def test_a_question_is_not_followed_by_a_full_stop():
+    def asking(step):
+        if step:
+            raise hooksim.ConfigError("no 'modle', did you mean 'model'?")
+        return at_step(step)
+
+    with pytest.raises(hooksim.ConfigError, match=r"'model'\? skip_failed leaves such"):
+        trajectory(asking, [0, 10, 20])
+    with pytest.raises(hooksim.ConfigError, match=r"got 1 of 2: .*'model'\?$"):
+        trajectory(asking, [0, 10], skip_failed=True)
+
+
 def test_it_is_left_out_on_request_and_said(caplog):
     with caplog.at_level(logging.WARNING, logger="hooksim"):
         result = trajectory(failing, [0, 10, 20, 30], skip_failed=True)
