@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hooksim.comparison import Compared, Options, compare_sides
 from hooksim.errors import AlignmentError
+from hooksim.probe.references import PREVIOUS
 from hooksim.probe.samples import SAME_SAMPLES
 from hooksim.recording import Recording
 from hooksim.results import Comparison
@@ -47,7 +48,7 @@ def compare_with_references(
         ]
         results = _compare(sides, measured, step, options)
         for name, result in zip(names, results, strict=True):
-            found[name] = _labelled(result, name, step)
+            found[name] = _labelled(result, name, step, moves=name in previous)
     return found
 
 
@@ -63,7 +64,9 @@ def _compare(
         raise AlignmentError(f"step {step}: {error} {SAME_SAMPLES}") from error
 
 
-def _labelled(result: Comparison, name: str, step: int) -> Comparison:
-    """The same with what pictures call both sides."""
+def _labelled(result: Comparison, name: str, step: int, *, moves: bool) -> Comparison:
+    """The same with what pictures call both sides, and whether A is another one at each step."""
     metadata = {**result.metadata, "name_a": name, "name_b": f"step {step}", "step": step}
+    if moves:
+        metadata["reference_kind"] = PREVIOUS
     return Comparison({key: result[key] for key in result}, result.n_samples, metadata)

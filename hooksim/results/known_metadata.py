@@ -61,6 +61,7 @@ class KnownMetadata:
     device: list[str] | None = None
     reference: str | None = None
     reference_step: _Step | None = None
+    reference_kind: str | None = None
     reference_side: KnownSide | None = None
     checkpoints: list[KnownSide] | None = None
     skipped: list[KnownSkip] = field(default_factory=list)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["shorten_left", "side_labels"]
+__all__ = ["moving_reference", "shorten_left", "side_labels"]
 
 _LONGEST_NAME = 28
 
@@ -35,6 +35,28 @@ def side_labels(metadata: Mapping[str, Any]) -> tuple[str, str]:
         for side, name, kind in zip("AB", names, classes, strict=True)
     )
     return label_a, label_b
+
+
+def moving_reference(metadata: Mapping[str, Any], name: str) -> str | None:
+    """Say what to call a reference that is another one at each step.
+
+    By its name alone a picture of it would read as if it stood still.
+
+    Args:
+        metadata: Of a trajectory, or of the comparison at one step.
+        name: What the reference is called; `"reference"` where it has no name of its own.
+
+    Returns:
+        The words; None where the reference is the same at all steps.
+
+    Example:
+        >>> moving_reference({"reference_kind": "previous"}, "before")
+        'before, the measurement before each step'
+    """
+    if metadata.get("reference_kind") != "previous":
+        return None
+    words = "the measurement before each step"
+    return words if name == "reference" else f"{name}, {words}"
 
 
 def _text(value: object) -> str:

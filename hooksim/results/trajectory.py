@@ -11,6 +11,7 @@ from hooksim.results.comparison import Comparison
 from hooksim.results.drift import Drift, drift_of, in_short
 from hooksim.results.frames import long_table
 from hooksim.results.keyed import Keyed
+from hooksim.results.labels import moving_reference
 from hooksim.results.matrix import span_text
 from hooksim.results.stack import MatrixStack
 from hooksim.results.stacking import Step, stack_comparisons
@@ -213,10 +214,11 @@ class Trajectory(Keyed[MatrixStack]):
         drift = self.drift(next(iter(self)) if key is None else key, against)
         meaning = self[drift.key].meaning
         scale = Scale(meaning.best, *meaning.range, meaning.title)
-        caption = caption_text(self.n_samples, self.metadata, [meaning.label])
+        words = caption_text(self.n_samples, self.metadata, [meaning.label])
+        caption = f"{_curve_text(drift, self.metadata)} {words}"
         return draw_curves(
             Curves(drift.steps, drift.layers, drift.values, drift.stderr, scale, drift.against),
-            caption=f"{_curve_text(drift)} {caption}", warning=warning_text(self.metadata),
+            caption=caption, warning=warning_text(self.metadata),
         )  # fmt: skip
 
     def report(self, path: str | os.PathLike[str]) -> Path:
@@ -281,10 +283,12 @@ def _against_text(metadata: Mapping[str, Any], *, all_pairs: bool) -> str:
         return "each with each"
     side = metadata.get("reference_side") or {}
     other = side.get("name") or side.get("model") or reference
+    other = moving_reference(metadata, str(other)) or other
     return f"against {other if step is None else f'the {reference}, step {step}'}"
 
 
-def _curve_text(drift: Drift) -> str:
+def _curve_text(drift: Drift, metadata: Mapping[str, Any]) -> str:
     """Say what a curve is."""
-    other = "the reference" if drift.against is None else f"step {drift.against}"
+    fixed = "the reference" if drift.against is None else f"step {drift.against}"
+    other = moving_reference(metadata, "reference") or fixed
     return f"Each layer of {other} with the layer of the same name at every step."

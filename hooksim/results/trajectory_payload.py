@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hooksim.results.caption import caption_text, size_text
 from hooksim.results.directions import BACK, FORTH
+from hooksim.results.labels import moving_reference
 from hooksim.results.payload import (
     axis,
     colour_tables,
@@ -88,6 +89,9 @@ def _models(trajectory: "Trajectory") -> "tuple[Model, Model]":
     else:
         name = side.get("name") or _UNNAMED.get(word) or side.get("model") or word or "model A"
         name, what = ("the reference", "") if name == "reference" else (name, "the reference")
+    moving = moving_reference(metadata, str(side.get("name") or "reference"))
+    if moving is not None:
+        name, what = moving, ""
     own = side.get("model", kind)
     words = filter(None, [what] if own == name else [what, own])
     return Model(name, " · ".join(words)), run

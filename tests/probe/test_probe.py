@@ -314,3 +314,18 @@ def test_other_processes_take_part_only_where_parameters_are_sharded():
     probe.follow(sharded)
     assert (plain.seen, sharded.seen) == (0, 96)
     assert probe.history == []
+
+
+def test_a_reference_that_moves_is_called_so():
+    """By its name alone its curves would read as if it stood still."""
+    model, loader = torch.nn.Linear(3, 2), [torch.randn(20, 3)]
+    names = {"initial": model, "before": "previous"}
+    probe = hooksim.Probe(loader, reference=names, layers_a="Linear")
+    for step in (1, 2, 3):
+        probe.measure(model, step)
+    moving = probe.trajectory("before")
+    assert "against before, the measurement before each step" in str(moving)
+    figure, _ = moving.plot("cka")
+    words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    assert "Each layer of the measurement before each step with the layer of the same name" in words
+    assert str(probe.trajectory("initial")).splitlines()[0].endswith("against initial")

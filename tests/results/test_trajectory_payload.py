@@ -34,6 +34,10 @@ def run(reference: str, steps: tuple[int | str, ...] = (10, 20, 3000), **own: ob
          "the reference · ViT"),
         ("model", {}, "ViT", "the reference"),
         ("previous", {"model_a": ""}, "the step before", "the reference"),
+        ("last", {"name_a": "last", "reference_kind": "previous"},
+         "last, the measurement before each step", "ViT"),
+        ("reference", {"name_a": "reference", "reference_kind": "previous"},
+         "the measurement before each step", "ViT"),
     ],
 )  # fmt: skip
 def test_the_head_says_what_the_reference_is(reference, own, name, kind):
