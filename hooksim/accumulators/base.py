@@ -82,8 +82,22 @@ class BlockSums(ABC):
     """What one accumulator takes of one block; nothing reaches the accumulator before `end`."""
 
     @abstractmethod
-    def strip(self, strip: Strip) -> None:
-        """Take the next strip of the block."""
+    def strip(self, strip: Strip) -> Any:
+        """Look at a strip of the block, of which each is shown once.
+
+        On the CPU several are looked at side by side. So no sums are changed here, unless they
+        belong to the rows of the strip alone.
+
+        Returns:
+            What `add` wants to know.
+        """
+
+    def add(self, found: Any) -> None:  # noqa: B027 - who takes nothing of strips has no sums
+        """Add what was found in a strip; called in the order of the strips.
+
+        Args:
+            found: What `strip` returned.
+        """
 
     def counts(self) -> Tensor | None:
         """Integers that `end` wants to know on the host, `(m,)`; None by default."""
@@ -117,6 +131,9 @@ class Accumulator(ABC):
 
     needs_rows: ClassVar[bool] = False
     """Whether the rows themselves are wanted, beside their Gram matrices."""
+
+    settles: ClassVar[bool] = False
+    """Whether float32 Gram matrices do all the same, in a block that is not exact."""
 
     def __init__(self, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
         self.pairs = tuple(SidePair(*pair) for pair in pairs)
@@ -173,7 +190,7 @@ class Accumulator(ABC):
             SideNames(f"rows_{label}", [str(index) for index in range(len(side))])
             for label, side in zip("ab", sides, strict=True)
         ]
-        block = block_of([piece], self.gram_dtype, with_rows=self.needs_rows)
+        block = block_of([piece], self.gram_dtype, with_rows=self.needs_rows, settles=self.settles)
         accumulate([self], block, names)
         return self
 
@@ -340,11 +357,15 @@ def _show_strips(
     block: Block, sums: Sequence[BlockSums], on_rows: Callable[[int, int], None] | None
 ) -> None:
     """Walk over the strips; none is held any longer afterwards, when others may be made."""
-    for strip in block.strips():
-        for each in sums:
-            each.strip(strip)
+
+    def look(strip: Strip) -> tuple[int, list[Any]]:
+        return strip.stop, [each.strip(strip) for each in sums]
+
+    for stop, found in block.walk(look):
+        for each, part in zip(sums, found, strict=True):
+            each.add(part)
         if on_rows is not None:
-            on_rows(strip.stop, block.n)
+            on_rows(stop, block.n)
 
 
 def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNames]) -> None:

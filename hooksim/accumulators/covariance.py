@@ -173,7 +173,7 @@ class _CovarianceSums(BlockSums):
         self._check_size()
 
     def strip(self, strip: Strip) -> None:
-        """Nothing is taken of a strip."""
+        """Nothing is looked at in a strip."""
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's moments about its own means, in the form of the accumulator's state."""

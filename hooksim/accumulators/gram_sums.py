@@ -1,6 +1,7 @@
 """One block's sums for CKA: centred kernels, their products, sequences where rows are tokens."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from tensordict import TensorDict
@@ -12,6 +13,22 @@ from hooksim.functional.hsic import double_centred, hsic_factor, noise_floor, u_
 from hooksim.functional.rbf import rbf_kernel
 
 __all__ = ["GramSums"]
+
+
+class _Found(NamedTuple):
+    """What a strip says of its samples.
+
+    Attributes:
+        rows: Where they are in the block.
+        peak: `(stored layers,)` the largest own term.
+        terms: `(m, ...)` each, own ones first; empty where they are summed already.
+        sums: Over them, where samples are independent.
+    """
+
+    rows: slice
+    peak: Tensor
+    terms: Sequence[Tensor]
+    sums: TensorDict | None
 
 
 class GramSums(BlockSums):
@@ -45,29 +62,38 @@ class GramSums(BlockSums):
             self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
         self._pending: list[Tensor] | None = None
 
-    def strip(self, strip: Strip) -> None:
-        """Take the terms of the strip's samples, of all layers and pairs."""
+    def strip(self, strip: Strip) -> _Found:
+        """The terms of the strip's samples, of all layers and pairs."""
         kernel = self._kernel(strip)
         norms = torch.linalg.vector_norm(kernel, dim=-1)  # a third of the time of vecdot
         own = norms.to(torch.float64).square().mT * self._own_weight
         terms = [own]
         for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
             terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
-        self._peak = torch.maximum(self._peak, own.amax(0))
         if self._block.groups is None:
-            self._fold(terms)
+            return _Found(slice(strip.start, strip.stop), own.amax(0), [], self._folded(terms))
+        return _Found(slice(strip.start, strip.stop), own.amax(0), terms, None)
+
+    def add(self, found: _Found) -> None:
+        """Add the terms of a strip's samples."""
+        self._peak = torch.maximum(self._peak, found.peak)
+        if found.sums is not None:
+            self._sums = combined(self._sums, found.sums)
+        if self._block.groups is None:
             return
         # Tokens of one sequence are not independent: their terms are summed before squaring.
         if self._pending is None:
-            self._pending = [term.new_zeros((self._block.n, *term.shape[1:])) for term in terms]
-        groups = self._block.groups[strip.start : strip.stop]
-        for total, term in zip(self._pending, terms, strict=True):
+            self._pending = [
+                term.new_zeros((self._block.n, *term.shape[1:])) for term in found.terms
+            ]
+        groups = self._block.groups[found.rows]
+        for total, term in zip(self._pending, found.terms, strict=True):
             total.index_add_(0, groups, term)
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
         if self._pending is not None:
-            self._fold(self._pending)
+            self._sums = self._folded(self._pending)
         block = self._block
         self._sums["n"] = block.scale.new_full((), block.n)
         floor = block.n * noise_floor(block.norms.dtype) * self._unit.square()
@@ -106,8 +132,8 @@ class GramSums(BlockSums):
         products = a.transpose(0, 1) @ b.permute(1, 2, 0)
         return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
 
-    def _fold(self, terms: Sequence[Tensor]) -> None:
-        """Add independent terms, own ones (units, stored layers) first, to the block's sums."""
+    def _folded(self, terms: Sequence[Tensor]) -> TensorDict:
+        """The sums over independent terms, of which own ones (units, stored layers) come first."""
         own, *crosses = terms
         layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
         sides = {
@@ -126,4 +152,4 @@ class GramSums(BlockSums):
                 "h_b": (cross * b).sum(0),
                 "a_b": (a * b).sum(0),
             }
-        self._sums = combined(self._sums, TensorDict({"sides": sides, "pairs": pairs}))
+        return TensorDict({"sides": sides, "pairs": pairs})

@@ -42,6 +42,7 @@ class NeighbourLists:
     Attributes:
         sources: Stored layers.
         widest: `(sources,)` int64: the width that the strips taken so far would have needed.
+        undecided: `(n,)` bool: samples for which that was more than k in one of the sources.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class NeighbourLists:
     ) -> None:
         self.sources = list(sources)
         self.widest = torch.zeros(len(sources), dtype=torch.int64, device=device)
+        self.undecided = torch.zeros(n, dtype=torch.bool, device=device)
         self._k, self._width = k, width
         self._lookups = list(lookups)
         place = {layer: index for index, layer in enumerate(layers)}
@@ -72,19 +74,33 @@ class NeighbourLists:
             for each in lookups
         ]
 
-    def take(self, strip: Strip) -> None:
-        """Find the neighbours of the strip's samples, and their ranks in all targets."""
+    def look(self, strip: Strip) -> Tensor:
+        """Find the neighbours of the strip's samples, and their ranks in all targets.
+
+        Returns:
+            What `add` wants to know.
+        """
         distances = strip.distances.of_layers(self._sources)
         near, counts = neighbours(distances, strip.ordered[self._sources], self._k, self._width)
-        self.widest = torch.maximum(self.widest, counts.amax(-1))
-        rows = slice(strip.start, strip.stop)
+        rows = strip.rows
+        self.undecided[rows] = (counts > self._k).any(0)
         self._columns[:, rows] = near.columns
         self._weights[:, rows] = near.weights
         for lookup, of_lookup, targets, ranks in zip(
             self._lookups, self._rows, self._targets, self._ranks, strict=True
         ):
             asked = near.columns[of_lookup]
-            ranks[:, :, rows] = _look_up(strip, asked, targets, lookup.direction.aligned)
+            found = _look_up(strip, asked, targets, lookup.direction.aligned)
+            ranks[:, :, rows] = found.to(ranks.dtype)
+        return counts.amax(-1)
+
+    def add(self, widest: Tensor) -> None:
+        """Take to account how long the lists of a strip must be, `(sources,)`."""
+        self.widest = torch.maximum(self.widest, widest)
+
+    def forget_widths(self) -> None:
+        """Go on as if nothing had tied, for strips of the samples where something did."""
+        self.widest = torch.full_like(self.widest, self._k)
 
     def of_sources(self) -> Iterator[tuple[int, Neighbours, list[Found]]]:
         """Each source with its lists `(n, width)` and all that was looked up for it."""
@@ -115,11 +131,19 @@ class ListWidths:
         self._k = k
         self._sources = layer_index(self.sources, device)
 
-    def take(self, strip: Strip) -> None:
-        """Count the samples that would be listed for each of the strip's."""
+    def look(self, strip: Strip) -> Tensor:
+        """Count the samples that would be listed for each of the strip's.
+
+        Returns:
+            What `add` wants to know.
+        """
         distances = strip.distances.of_layers(self._sources)
         _, counts = neighbours(distances, strip.ordered[self._sources], self._k)
-        self.widest = torch.maximum(self.widest, counts.amax(-1))
+        return counts.amax(-1)
+
+    def add(self, widest: Tensor) -> None:
+        """Take to account how long the lists of a strip must be, `(sources,)`."""
+        self.widest = torch.maximum(self.widest, widest)
 
 
 def _look_up(strip: Strip, columns: Tensor, targets: slice | Tensor, aligned: bool) -> Tensor:

@@ -141,7 +141,7 @@ class _OrderSums(BlockSums):
         self._sides = sides
 
     def strip(self, strip: Strip) -> None:
-        """Nothing is taken of a strip."""
+        """Nothing is looked at in a strip."""
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's co-moments, in the form of the accumulator's state."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tensordict import TensorDict
@@ -15,12 +15,22 @@ from hooksim.accumulators.neighbour_lists import ListWidths, NeighbourLists
 from hooksim.accumulators.rank_walks import listed_walks, streamed_walks
 from hooksim.accumulators.streamed_edges import StreamedEdges
 from hooksim.blocks.block import Block, Strip, layer_index
-from hooksim.functional.ranks import Distances, all_mid_ranks
+from hooksim.functional.ranks import all_mid_ranks
 
 __all__ = ["RankSums"]
 
 _SAMPLED_ROWS = 128  # rows that the mean rank of a sample as target is taken over
 _PART_ELEMENTS = 1 << 21  # values of edges that are summed at a time
+
+
+class _Taker(Protocol):
+    """Takes the strips of one walk, in the way of `BlockSums`."""
+
+    def look(self, strip: Strip) -> Any:
+        """Look at a strip, of which each is shown once."""
+
+    def add(self, found: Any) -> None:
+        """Add what was found in a strip; called in the order of the strips."""
 
 
 class RankSums(BlockSums):
@@ -61,13 +71,47 @@ class RankSums(BlockSums):
             now, *self._walks = streamed_walks(self._lookups, sources, block.n)
             self._streamed = [self._without_lists(layers, now)]
 
-    def strip(self, strip: Strip) -> None:
+    def strip(self, strip: Strip) -> tuple[Tensor | None, list[Any]]:
         """Find the neighbours of the strip's samples and their ranks."""
-        self._excess += self._targets_excess(strip)
-        for counted in self._counted:
-            counted.take(strip)
-        for streamed in self._streamed:
-            streamed.take(strip)
+        return self._targets_excess(strip), [each.look(strip) for each in self._first_walk]
+
+    def add(self, found: tuple[Tensor | None, list[Any]]) -> None:
+        """Add what was found in a strip."""
+        excess, parts = found
+        if excess is not None:
+            self._excess += excess
+        for each, part in zip(self._first_walk, parts, strict=True):
+            each.add(part)
+
+    @property
+    def _first_walk(self) -> list[_Taker]:
+        """What takes the strips that every accumulator is shown."""
+        return [*self._counted, *self._streamed]
+
+    @property
+    def lists_all(self) -> bool:
+        """Whether the first walk makes lists of all sources, and nothing else."""
+        return not self._streamed and len(self._counted) == 1
+
+    def undecided(self) -> Tensor:
+        """Samples that tie for a place among the k nearest of another one, `(n,)` bool."""
+        found = [each.undecided for each in self._counted if isinstance(each, NeighbourLists)]
+        return torch.stack(found).any(0)
+
+    def settle(self, block: Block, samples: Tensor) -> None:
+        """Look at some samples again, in a block that can tell what ties and what does not.
+
+        Args:
+            block: The same samples, to be walked over from now on.
+            samples: `(m,)` int64, all that are undecided.
+        """
+        self._block = block
+        lists = [each for each in self._counted if isinstance(each, NeighbourLists)]
+        for each in lists:
+            each.forget_widths()
+        for strip in block.picked(samples):
+            for each in lists:
+                each.add(each.look(strip))
 
     def counts(self) -> Tensor | None:
         """For each source with lists how long they must be: k where nothing ties."""
@@ -120,13 +164,11 @@ class RankSums(BlockSums):
         for each in streamed:
             self._fold_streamed(each)
 
-    def _show(
-        self, layers: Sequence[int], takers: Sequence[NeighbourLists | StreamedEdges]
-    ) -> None:
+    def _show(self, layers: Sequence[int], takers: Sequence[_Taker]) -> None:
         """Walk over the strips of some layers; no strip is held any longer afterwards."""
-        for strip in self._block.strips(layers):
-            for each in takers:
-                each.take(strip)
+        for found in self._block.walk(lambda strip: [each.look(strip) for each in takers], layers):
+            for each, part in zip(takers, found, strict=True):
+                each.add(part)
 
     def _lists(self, layers: Sequence[int], widths: Mapping[int, int]) -> list[NeighbourLists]:
         """Lists of some sources, those of one length together, to be filled."""
@@ -151,15 +193,13 @@ class RankSums(BlockSums):
         n, device = self._block.n, self._block.device
         return StreamedEdges(layers, lookups, n=n, k=self._k, device=device)
 
-    def _targets_excess(self, strip: Strip) -> Tensor:
+    def _targets_excess(self, strip: Strip) -> Tensor | None:
         """Each sample's excess over 1 as a target, summed over sampled rows, (layers, n)."""
         rows = [i for i, row in enumerate(_sampled_rows(self._block.n)) if strip.has(row)]
         if not rows:
-            return torch.zeros_like(self._excess)
+            return None
         index = self._sampled[rows[0] : rows[-1] + 1] - strip.start
-        values, row_norms, column_norms = strip.distances
-        row_norms = None if row_norms is None else row_norms[:, index]
-        picked = Distances(values[:, index], row_norms, column_norms)
+        picked = strip.distances.of_rows(index)
         excess = all_mid_ranks(picked) * (2 / self._block.n) - 1
         return excess.masked_fill_(picked.values.isinf(), 0.0).sum(1)
 

@@ -1,13 +1,14 @@
 """Sums for Information Imbalance, both ways, and its standard error over ranks of distances."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
 from hooksim.accumulators.base import Accumulator, Estimate, SidePair
 from hooksim.accumulators.lookups import Direction
 from hooksim.accumulators.rank_sums import RankSums
+from hooksim.accumulators.settled_ranks import SettledRanks
 from hooksim.blocks.block import Block
 from hooksim.functional.information_imbalance import check_neighbours
 
@@ -51,6 +52,7 @@ class RankAccumulator(Accumulator):
     """
 
     gram_dtype: torch.dtype = torch.float64  # float32 finds wrong neighbours
+    settles: ClassVar[bool] = True
 
     def __init__(self, k: int = 1, *, pairs: Sequence[SidePair] = (SidePair(0, 1),)) -> None:
         super().__init__(pairs)
@@ -72,9 +74,10 @@ class RankAccumulator(Accumulator):
         """What two accumulators must have in common to be merged."""
         return {"k": self.k}
 
-    def begin(self, block: Block) -> RankSums:
+    def begin(self, block: Block) -> RankSums | SettledRanks:
         """What takes the strips of a block for this accumulator."""
-        return RankSums(block, self._directions, self.k)
+        kind = RankSums if block.is_exact else SettledRanks
+        return kind(block, self._directions, self.k)
 
     def compute(self, pair: int = 0) -> BothWays:
         """Information Imbalance of every pair of layers of one pair of sides.

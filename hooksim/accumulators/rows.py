@@ -118,10 +118,15 @@ class _RowSums(BlockSums):
         self._sides = sides
         self._squares = torch.zeros_like(block.scale)  # of all entries of each Gram matrix
 
-    def strip(self, strip: Strip) -> None:
-        """Take the squares of the strip's entries."""
+    def strip(self, strip: Strip) -> Tensor:
+        """The squares of the strip's entries, summed."""
         norms = torch.linalg.vector_norm(strip.kernel, dim=-1)
-        self._squares += norms.to(torch.float64).square().sum(-1)
+        squares: Tensor = norms.to(torch.float64).square().sum(-1)
+        return squares
+
+    def add(self, found: Tensor) -> None:
+        """Add the squares of a strip's entries."""
+        self._squares += found
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""

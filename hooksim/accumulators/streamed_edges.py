@@ -205,7 +205,12 @@ class StreamedEdges:
             for each in lookups
         ]
 
-    def take(self, strip: Strip) -> None:
+    def look(self, strip: Strip) -> Strip:
+        """Nothing but the strip, with its distances made: what is found is added in turn."""
+        _ = strip.distances
+        return strip
+
+    def add(self, strip: Strip) -> None:
         """Add the edges that lead from the strip's samples."""
         for start in range(strip.start, strip.stop, self._height):
             rows = slice(start, min(start + self._height, strip.stop))

@@ -1,8 +1,10 @@
 """A block of samples and the strips of its kernel matrices."""
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,12 +12,20 @@ from torch import Tensor
 from hooksim.blocks.grams import LayerGram, Spread, common_device
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.packed import PackedKernels
-from hooksim.blocks.slabs import kernel_among, slabs
+from hooksim.blocks.slabs import kernel_among, kernel_between, slab_height, slabs
 from hooksim.functional.gram import strip_bounds
-from hooksim.functional.ranks import Distances, sort_rows, squared_distances
+from hooksim.functional.ranks import Distances, single_unit, sort_rows, squared_distances
 from hooksim.functional.rbf import median_distance, rbf_kernel, spaced_rows
+from hooksim.functional.side_by_side import side_by_side
 
-__all__ = ["Block", "Origin", "RbfSums", "Strip", "layer_index", "read_counts"]
+__all__ = ["Block", "Origin", "Part", "RbfSums", "Strip", "layer_index", "part_of", "read_counts"]
+
+Part: TypeAlias = tuple[int, int, Callable[[int, int], Tensor]]
+"""Rows of kernel matrices: place of the first, how many, and what gives some of them."""
+
+_Found = TypeVar("_Found")
+
+_STRIPS_SIDE_BY_SIDE = 4  # fewer take less time than threads take to start
 
 
 class Origin(NamedTuple):
@@ -35,32 +45,49 @@ def layer_index(positions: Sequence[int], device: torch.device) -> slice | Tenso
 
 
 class Strip:
-    """Rows `start : start + m` of the kernel matrices of all layers of a block.
+    """Rows of the kernel matrices of all layers of a block.
 
     Attributes:
-        start: Position of the first row in the block.
+        rows: Which samples of the block these are: a slice, or their places in any order.
         kernel: `(layers, m, n)` inner products of centred, scaled rows.
         norms: `(layers, n)` the diagonal of the whole matrices.
+        units: `(layers, 1, 1)`, as of `Distances`; None in float64.
     """
 
-    def __init__(self, start: int, kernel: Tensor, norms: Tensor) -> None:
-        self.start = start
+    def __init__(
+        self, rows: slice | Tensor, kernel: Tensor, norms: Tensor, units: Tensor | None = None
+    ) -> None:
+        self.rows = rows
         self.kernel = kernel
         self.norms = norms
+        self.units = units
+
+    @property
+    def start(self) -> int:
+        """Position of the first row in the block, of rows that follow each other."""
+        return int(self._range.start)
 
     @property
     def stop(self) -> int:
-        """Position after the last row in the block."""
-        return self.start + self.kernel.shape[-2]
+        """Position after the last row in the block, of rows that follow each other."""
+        return int(self._range.stop)
+
+    @property
+    def _range(self) -> slice:
+        if isinstance(self.rows, slice):
+            return self.rows
+        raise ValueError("strip: picked rows do not follow each other.")
 
     def has(self, row: int) -> bool:
-        """Whether a row of the block is one of the strip's."""
+        """Whether a row of the block is one of the strip's, where these follow each other."""
         return self.start <= row < self.stop
 
     @cached_property
     def distances(self) -> Distances:
         """Squared distances, `(layers, m, n)`, made once for all that ask."""
-        return squared_distances(self.kernel, self.norms, self.start)
+        if self.units is None:
+            return squared_distances(self.kernel, self.norms, self.rows)
+        return squared_distances(self.kernel, self.norms, self.rows, self.units)
 
     @cached_property
     def ordered(self) -> Tensor:
@@ -95,6 +122,8 @@ class Block:
         memory: Where kernel matrices are put, or rows of them, that are made when they are asked
             for.
         packs: Whether one half of the kernel matrices fits the memory, where the whole does not.
+        is_exact: Whether equal distances can be told from others; else it keeps its rows, for what
+            they leave undecided.
     """
 
     def __init__(
@@ -108,6 +137,7 @@ class Block:
         origins: Sequence[Origin] = (),
         memory: KernelMemory | None = None,
         packs: bool = False,
+        is_exact: bool = True,
     ) -> None:
         device = common_device(layer.norms.device for layer in grams)
         self.grams = [layer.to(device) for layer in grams]
@@ -121,6 +151,11 @@ class Block:
         self._kernels = kernels
         self._memory = memory or KernelMemory()
         self._packs = packs
+        self.is_exact = is_exact
+        self._units: Tensor | None = None
+        if not is_exact:
+            widths = (self.scale.new_full((1, 1), single_unit(len(g.mean))) for g in self.grams)
+            self._units = torch.stack(list(widths)).to(dtype)  # (layers, 1, 1)
         self._rbf: dict[float, RbfSums] = {}
         self._positions = [list(position) for position in positions]
         self._expansion = [layer_index(position, device) for position in positions]
@@ -178,9 +213,12 @@ class Block:
             # Written to one tensor: results kept apart would lie between the strips' large scratch
             # memory, which the allocator could then not use again.
             sums = torch.empty_like(self.norms)
-            for strip in self.strips():
+
+            def look(strip: Strip) -> None:
                 rows = slice(strip.start, strip.stop)
                 sums[:, rows] = rbf_kernel(strip.kernel, strip.norms, width, strip.start).sum(-1)
+
+            deque(self.walk(look), maxlen=0)
             sums -= 1  # the diagonal
             self._rbf[bandwidth] = RbfSums(width, sums)
         return self._rbf[bandwidth]
@@ -201,14 +239,50 @@ class Block:
         """One half of the kernel matrices of all stored layers, made when strips are asked for."""
         return PackedKernels(self.grams, self.norms.dtype, self._memory)
 
-    def _kernel_rows(self, start: int, stop: int, layers: Sequence[int]) -> Tensor:
-        """Rows of the Gram matrices of some stored layers, `(layers, stop - start, n)`."""
-        if self._kernels is not None:
-            return self._kernels[layer_index(layers, self.device), start:stop]
-        kernels = [self.grams[layer].kernel for layer in layers]
-        return torch.stack(
-            [each[start:stop].to(self.norms.dtype) for each in kernels if each is not None]
-        )
+    @cached_property
+    def exact(self) -> "Block":
+        """The same samples with float64 kernel matrices, which are made when they are asked for."""
+        return self if self.is_exact else self._made_exact()
+
+    def _made_exact(self) -> "Block":
+        return Block(**self._given_exact())
+
+    def _given_exact(self) -> dict[str, Any]:
+        """The arguments of a block of the same samples without Gram matrices."""
+        return {
+            "grams": [layer.exact() for layer in self.grams],
+            "sides": self.sides,
+            "positions": self._positions,
+            "groups": self.groups,
+            "origins": self.origins,
+        }
+
+    def _rows(self, layer: int) -> Tensor:
+        """The rows of a stored layer, as they were given."""
+        rows = self.grams[layer].rows
+        if rows is None:
+            raise ValueError("block: the rows of this layer were not kept.")
+        return rows
+
+    def picked(self, samples: Tensor) -> Iterator[Strip]:
+        """The kernel matrices' rows of some samples, made of the rows of all.
+
+        Args:
+            samples: `(m,)` int64, their places in the block.
+        """
+        layers = len(self.grams)
+        height = slab_height(self.n, layers, self.norms.dtype)
+        for part in torch.split(samples, height):
+            kernel = self.norms.new_empty((layers, len(part), self.n))
+            with side_by_side(self.device) as in_order:
+                rows = ((layer, self._rows(layer)) for layer in range(layers))
+                deque(in_order(partial(self._multiply, part, kernel), rows), maxlen=0)
+            for start, stop in strip_bounds(len(part), layers * self.n):
+                yield Strip(part[start:stop], kernel[:, start:stop], self.norms)
+
+    def _multiply(self, samples: Tensor, kernel: Tensor, of_layer: tuple[int, Tensor]) -> None:
+        layer, rows = of_layer
+        kernel_between(self.grams[layer], rows[samples], rows, kernel[layer])
 
     def strips(self, layers: Sequence[int] | None = None) -> Iterator[Strip]:
         """The kernel matrices, strip by strip in order.
@@ -219,21 +293,68 @@ class Block:
         Args:
             layers: Which stored layers, in the order of the strips' first axis; None for all.
         """
+        for part in self._parts(range(len(self.grams)) if layers is None else layers):
+            yield from part
+
+    def walk(
+        self, look: Callable[[Strip], _Found], layers: Sequence[int] | None = None
+    ) -> Iterator[_Found]:
+        """Look at every strip, on the CPU at several side by side.
+
+        Args:
+            look: Called with each strip, which is valid during the call.
+            layers: Which stored layers, as of `strips`.
+
+        Yields:
+            What `look` returned, in the order of the strips.
+        """
         chosen = range(len(self.grams)) if layers is None else layers
-        which = layer_index(chosen, self.device)
+        few = len(strip_bounds(self.n, len(chosen) * self.n)) < _STRIPS_SIDE_BY_SIDE
+        with nullcontext(map) if few else side_by_side(self.device) as in_order:
+            for part in self._parts(chosen):
+                yield from in_order(look, part)
+
+    def _parts(self, layers: Sequence[int]) -> Iterator[Iterator[Strip]]:
+        """Strips of some stored layers that are valid at the same time, until the next ones."""
+        which = layer_index(layers, self.device)
         norms = self.norms[which]
+        units = None if self._units is None else self._units[which]
+        for first, height, rows in self._kernel_parts(layers):
+            yield (
+                Strip(slice(first + start, first + stop), rows(start, stop), norms, units)
+                for start, stop in strip_bounds(height, len(layers) * self.n)
+            )
+
+    def _kernel_parts(self, layers: Sequence[int]) -> Iterator[Part]:
+        """The kernel matrices of some stored layers, from the first row to the last.
+
+        Yields:
+            Place of the first row, number of rows, and what gives some of these, `(layers, m, n)`;
+            the next ones may overwrite them.
+        """
+        grams = [self.grams[layer] for layer in layers]
         if self._packs:
-            for start, rows in self._packed.strips(which, len(chosen)):
-                yield Strip(start, rows, norms)
-            return
-        grams = [self.grams[layer] for layer in chosen]
-        if all(gram.kernel is not None for gram in grams):
-            for start, stop in strip_bounds(self.n, len(chosen) * self.n):
-                yield Strip(start, self._kernel_rows(start, stop, chosen), norms)
-            return
-        for first, slab in slabs(grams, self.norms.dtype, self._memory):
-            for start, stop in strip_bounds(slab.shape[1], len(chosen) * self.n):
-                yield Strip(first + start, slab[:, start:stop], norms)
+            which = layer_index(layers, self.device)
+            yield from map(part_of, self._packed.parts(which, len(layers)))
+        elif all(gram.kernel is not None for gram in grams):
+            yield 0, self.n, partial(self._kernel_rows, layers)
+        else:
+            yield from map(part_of, slabs(grams, self.norms.dtype, self._memory))
+
+    def _kernel_rows(self, layers: Sequence[int], start: int, stop: int) -> Tensor:
+        """Rows of the Gram matrices of some stored layers, `(layers, stop - start, n)`."""
+        if self._kernels is not None:
+            return self._kernels[layer_index(layers, self.device), start:stop]
+        kernels = [self.grams[layer].kernel for layer in layers]
+        return torch.stack(
+            [each[start:stop].to(self.norms.dtype) for each in kernels if each is not None]
+        )
+
+
+def part_of(slab: tuple[int, Tensor]) -> Part:
+    """Rows of kernel matrices, given with the place of the first, as a part of a block."""
+    first, rows = slab
+    return first, rows.shape[1], lambda start, stop: rows[:, start:stop]
 
 
 def read_counts(counts: Sequence[Tensor]) -> list[list[int]]:

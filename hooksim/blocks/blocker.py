@@ -58,6 +58,7 @@ class Blocker:
     Attributes:
         size: Rows to a block, once it is settled.
         dtype: Of the Gram matrices, unless rows are wider.
+        settles: Whether a block that is not exact does for float64.
         notes: What to warn of.
 
     Args:
@@ -67,6 +68,7 @@ class Blocker:
         needs: What needs that many, for the error.
         with_rows: Whether blocks keep the rows beside their Gram matrices; blocks of batches
             cannot.
+        settles: As the attribute.
         gram_budget: Bytes for the Gram matrices of one block, all layers together. A block above
             it keeps its rows, as they are, and makes the matrices when they are asked for, many
             rows at a time.
@@ -80,6 +82,7 @@ class Blocker:
         needs: str,
         *,
         with_rows: bool = False,
+        settles: bool = False,
         gram_budget: int = GRAM_BUDGET,
     ) -> None:
         if size == "batch" and with_rows:
@@ -91,6 +94,7 @@ class Blocker:
         self._minimum = minimum
         self._needs = needs
         self._with_rows = with_rows
+        self.settles = settles
         self._gram_budget = gram_budget
         self._memory = KernelMemory()
         self._tail = Tail()
@@ -280,6 +284,7 @@ class Blocker:
             "dtype": str(self.dtype).removeprefix("torch."),
             "minimum": self._minimum,
             "with_rows": self._with_rows,
+            "settles": self.settles,
             "gram_budget": self._gram_budget,
         }
 
@@ -366,6 +371,7 @@ class Blocker:
             self.dtype,
             self._memory,
             with_rows=self._with_rows,
+            settles=self.settles,
             gram_budget=self._gram_budget,
         )
 

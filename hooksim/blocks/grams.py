@@ -72,6 +72,7 @@ class LayerGram(NamedTuple):
         finite: `(n,)` bool, False for rows with NaN or infinity.
         signature: `(n,)` float64, the same for equal rows, to the bit.
         spread: For the check of the samples' order.
+        exact_norms: `(n,)` norms in float64 where they are of less precision and there are rows.
     """
 
     kernel: Tensor | None
@@ -83,6 +84,7 @@ class LayerGram(NamedTuple):
     finite: Tensor
     signature: Tensor
     spread: Spread
+    exact_norms: Tensor | None = None
 
     @property
     def factor(self) -> Tensor:
@@ -110,6 +112,16 @@ class LayerGram(NamedTuple):
         for part, some, tile in centred_tiles(rows, self.mean[columns], self.rest[columns]):
             out[part, some] = tile.mul_(factor)
         return out
+
+    def exact(self) -> Self:
+        """The same without a Gram matrix, for one in float64 that is made of the rows.
+
+        Raises:
+            ValueError: No rows were kept.
+        """
+        if self.exact_norms is None:
+            raise ValueError("float64 Gram matrix: this layer's rows were not kept.")
+        return self._replace(kernel=None, norms=self.exact_norms, exact_norms=None)
 
     def to(self, device: torch.device) -> Self:
         """The same on another device; itself where it is there already."""
@@ -222,6 +234,7 @@ def layer_gram(
         centred.finite,
         centred.signature,
         _spread(centred, groups),
+        centred.norms if with_rows and dtype != torch.float64 else None,
     )
 
 

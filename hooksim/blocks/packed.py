@@ -74,11 +74,11 @@ class PackedKernels:
                 out = panel[index]
                 torch.addmm(out, rows[start:stop], rows[:stop].mT, beta=min(begin, 1), out=out)
 
-    def strips(self, which: slice | Tensor, layers: int) -> Iterator[tuple[int, Tensor]]:
-        """Rows of whole matrices, from the first to the last, strip by strip.
+    def parts(self, which: slice | Tensor, layers: int) -> Iterator[tuple[int, Tensor]]:
+        """Rows of whole matrices, from the first to the last, some strips at a time.
 
-        Several strips are put together at once, since what lies beyond the diagonal is read across
-        the rows, and a line of the cache holds several columns.
+        What lies beyond the diagonal is read across the rows, and a line of the cache holds several
+        columns.
 
         Args:
             which: What picks the layers.
@@ -100,5 +100,4 @@ class PackedKernels:
                 for (start, stop), later in zip(self._bounds, panels, strict=True):
                     if start >= last:
                         rows[..., start:stop] = later[..., begin:end].mT
-                for start, stop in strip_bounds(end - begin, layers * self._n):
-                    yield begin + start, rows[:, start:stop]
+                yield begin, rows

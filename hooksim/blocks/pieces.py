@@ -1,6 +1,8 @@
 """Rows batch by batch, as they wait for their block, and how a block is made of them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +12,13 @@ from hooksim.blocks.block import Block, Origin
 from hooksim.blocks.grams import LayerGram, common_device, layer_gram
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.packed import packed_elements
+from hooksim.functional.side_by_side import side_by_side
 
-__all__ = ["GRAM_BUDGET", "Gathered", "Piece", "block_of", "gather"]
+__all__ = ["GRAM_BUDGET", "Gathered", "Piece", "block_of", "gather", "single_does"]
 
+_SINGLE_FROM = 2048  # rows
+_NARROW = 16  # columns
+_SIDE_BY_SIDE_FROM = 1024  # rows: below, threads take longer to start than they save
 GRAM_BUDGET = 2 << 30  # bytes for the Gram matrices of one block, all layers together
 
 
@@ -130,12 +136,40 @@ def _joined(parts: list[Tensor], device: torch.device) -> Tensor:
     return torch.cat(moved) if len(moved) > 1 else moved[0].contiguous()
 
 
+def single_does(
+    n: int, widths: Sequence[int], kinds: Sequence[torch.dtype], layers: int, budget: int
+) -> bool:
+    """Whether a block may be one that is not exact, with Gram matrices in float32.
+
+    Not a small one, which costs little; nor one of narrow rows, of which many lie close together;
+    nor one that is over budget, which would be made of its rows a second time.
+
+    Args:
+        n: Its rows.
+        widths: Of its layers.
+        kinds: Their dtypes.
+        layers: How many are stored.
+        budget: Bytes for the Gram matrices of all of them.
+
+    Example:
+        >>> single_does(4096, [768] * 26, [torch.float32] * 26, 26, GRAM_BUDGET)
+        True
+    """
+    return (
+        n >= _SINGLE_FROM
+        and min(widths) > _NARROW
+        and torch.float64 not in kinds
+        and layers * n * n * torch.float32.itemsize <= budget
+    )
+
+
 def block_of(
     rows: Sequence[Piece] | Gathered,
     dtype: torch.dtype,
     memory: KernelMemory | None = None,
     *,
     with_rows: bool = False,
+    settles: bool = False,
     gram_budget: int = GRAM_BUDGET,
 ) -> Block:
     """Make one block.
@@ -146,37 +180,22 @@ def block_of(
         dtype: Of the Gram matrices, unless rows are wider.
         memory: Where to put the Gram matrices; None makes it anew.
         with_rows: Keep the rows beside the Gram matrices.
+        settles: Whether a block that is not exact does for float64, where it takes less time.
         gram_budget: Bytes for the Gram matrices of all layers together; above it they are made
             when they are asked for, of the rows: one half where that fits, else many rows at a
             time.
     """
     given = rows if isinstance(rows, Gathered) else gather(rows)
     memory = memory or KernelMemory()
-    kernels, packs = None, False
-    first = given.layers[0][0]
-    if isinstance(first, LayerGram):
-        grams = [parts[0] for parts in given.layers]
+    if isinstance(given.layers[0][0], LayerGram):
+        grams, kernels = [parts[0] for parts in given.layers], None
+        plan = _Plan(dtype, is_exact=True, fits=True, packs=False)
     else:
-        for parts in given.layers:
-            dtype = torch.promote_types(dtype, parts[0].dtype)
+        plan = _planned(given, dtype, settles, gram_budget)
         device = common_device(part.device for parts in given.layers for part in parts)
-        n, count = given.n, len(given.layers)
-        fits = count * n * n * dtype.itemsize <= gram_budget
-        if fits:
-            kernels = memory.take((count, n, n), dtype, device)
-        packs = not fits and count * packed_elements(n) * dtype.itemsize <= gram_budget
-        grams = [
-            layer_gram(
-                _joined(parts, device),
-                given.groups,
-                dtype=dtype,
-                out=None if kernels is None else kernels[index],
-                with_kernel=fits,
-                with_rows=with_rows,
-                sequences=given.sequences,
-            )
-            for index, parts in enumerate(given.layers)
-        ]
+        shape = len(given.layers), given.n, given.n
+        kernels = memory.take(shape, plan.dtype, device) if plan.fits else None
+        grams = _grams(given, plan, kernels, device, with_rows)
     return Block(
         grams,
         given.sides,
@@ -185,5 +204,58 @@ def block_of(
         kernels=kernels,
         origins=given.origins,
         memory=memory,
-        packs=packs,
+        packs=plan.packs,
+        is_exact=plan.is_exact,
     )
+
+
+class _Plan(NamedTuple):
+    """How the Gram matrices of a block are made.
+
+    Attributes:
+        dtype: Of them.
+        is_exact: As of `Block`.
+        fits: Whether all of them are kept.
+        packs: Whether one half is.
+    """
+
+    dtype: torch.dtype
+    is_exact: bool
+    fits: bool
+    packs: bool
+
+
+def _planned(given: Gathered, dtype: torch.dtype, settles: bool, budget: int) -> _Plan:
+    n, count = given.n, len(given.layers)
+    kinds = [parts[0].dtype for parts in given.layers]
+    widths = [parts[0].shape[1] for parts in given.layers]
+    is_exact = not (settles and single_does(n, widths, kinds, count, budget))
+    dtype = reduce(torch.promote_types, kinds, dtype) if is_exact else torch.float32
+    fits = count * n * n * dtype.itemsize <= budget
+    packs = not fits and count * packed_elements(n) * dtype.itemsize <= budget
+    return _Plan(dtype, is_exact, fits, packs)
+
+
+def _grams(
+    given: Gathered,
+    plan: _Plan,
+    kernels: Tensor | None,
+    device: torch.device,
+    with_rows: bool,
+) -> list[LayerGram]:
+    """What the block keeps of each layer; on the CPU several large ones are made side by side."""
+
+    def made(index: int) -> LayerGram:
+        return layer_gram(
+            _joined(given.layers[index], device),
+            given.groups,
+            dtype=plan.dtype,
+            out=None if kernels is None else kernels[index],
+            with_kernel=plan.fits,
+            with_rows=with_rows or not plan.is_exact,
+            sequences=given.sequences,
+        )
+
+    few = given.n < _SIDE_BY_SIDE_FROM or not plan.fits
+    with nullcontext(map) if few else side_by_side(device) as in_order:
+        return list(in_order(made, range(len(given.layers))))

@@ -5,9 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from hooksim.blocks.block import Block, Strip, layer_index
+from hooksim.blocks.block import Block, Part, layer_index, part_of
 from hooksim.blocks.slabs import kernel_among
-from hooksim.functional.gram import strip_bounds
 from hooksim.functional.rbf import median_distance
 
 __all__ = ["KernelSource", "RemoteBlock"]
@@ -36,7 +35,7 @@ class KernelSource(Protocol):
 
 
 class RemoteBlock(Block):
-    """A block without rows and without kernel matrices, which it asks for strip by strip.
+    """A block without rows, which it asks for as it does for kernel matrices that are not here.
 
     Args:
         source: Who makes them.
@@ -47,17 +46,19 @@ class RemoteBlock(Block):
         super().__init__(**given)
         self._source = source
 
-    def strips(self, layers: Sequence[int] | None = None) -> Iterator[Strip]:
-        """The kernel matrices, strip by strip in order; as of `Block`.
+    def _rows(self, layer: int) -> Tensor:
+        """As of `Block`; the source collects them."""
+        return self._source.some(layer, range(self.n))
 
-        Args:
-            layers: Which stored layers; None for all.
-        """
-        chosen = range(len(self.grams)) if layers is None else layers
-        norms = self.norms[layer_index(chosen, self.device)]
-        for first, slab in self._source.slabs(chosen):
-            for start, stop in strip_bounds(slab.shape[1], len(chosen) * self.n):
-                yield Strip(first + start, slab[:, start:stop], norms)
+    def _made_exact(self) -> Block:
+        return RemoteBlock(self._source, **self._given_exact())
+
+    def _kernel_parts(self, layers: Sequence[int]) -> Iterator[Part]:
+        """As of `Block`; the source makes them, unless they are here."""
+        if all(self.grams[layer].kernel is not None for layer in layers):
+            yield from super()._kernel_parts(layers)
+        else:
+            yield from map(part_of, self._source.slabs(layers))
 
     def _median(self, layer: int, rows: Sequence[int]) -> Tensor:
         """The median distance among some samples of a stored layer."""

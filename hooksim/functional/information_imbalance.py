@@ -55,7 +55,7 @@ def _distance_strips(x: Tensor, p: float) -> Callable[[int, int], Distances]:
         rows = centre(x).rows
         norms = torch.linalg.vecdot(rows, rows)
         return lambda start, stop: squared_distances(
-            rows[..., start:stop, :] @ rows.mT, norms, start
+            rows[..., start:stop, :] @ rows.mT, norms, slice(start, stop)
         )
     wide = x.to(torch.float64)
     return lambda start, stop: minkowski_distances(wide[..., start:stop, :], wide, p, start)

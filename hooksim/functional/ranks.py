@@ -18,6 +18,7 @@ __all__ = [
     "neighbours",
     "order_rows",
     "reach",
+    "single_unit",
     "sort_rows",
     "squared_distances",
     "twice_all_mid_ranks",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 _TIE_EPS = 256 * torch.finfo(torch.float64).eps  # a float64 Gram of duplicates is off by up to 55
+_LEAST_MULTIPLE = 32.0  # of the float32 eps: how far a float32 Gram may be off, however narrow
+_ROOTS = 0.25  # the same for the square root of the width, with which rounding errors add up
 _LONG_FROM = 8  # lists longer than n / 8 hold every column: no selection, no index
 
 
@@ -32,25 +35,28 @@ class Distances(NamedTuple):
     """Rows `start : start + m` of a matrix of distances, or of their squares.
 
     Attributes:
-        values: `(..., m, n)` float64; a sample's distance to itself is infinite.
+        values: `(..., m, n)`; a sample's distance to itself is infinite.
         row_norms: `(..., m)` squared norms of the rows' samples; None for plain distances.
         column_norms: `(..., n)` squared norms of all samples; None for plain distances.
+        unit: `()`, or `(..., 1, 1)`: how far equal distances may be apart, as a share of the norms.
     """
 
     values: Tensor
     row_norms: Tensor | None
     column_norms: Tensor | None
+    unit: Tensor | float = _TIE_EPS
 
     def of_layers(self, which: slice | Tensor) -> "Distances":
         """The distances of some layers, along the first axis."""
         norms = self.row_norms, self.column_norms
         rows, columns = (None if part is None else part[which] for part in norms)
-        return Distances(self.values[which], rows, columns)
+        unit = self.unit[which] if isinstance(self.unit, Tensor) else self.unit
+        return Distances(self.values[which], rows, columns, unit)
 
     def of_rows(self, which: slice | Tensor) -> "Distances":
         """The distances from some samples, along the last axis but one."""
         rows = None if self.row_norms is None else self.row_norms[..., which]
-        return Distances(self.values[..., which, :], rows, self.column_norms)
+        return self._replace(values=self.values[..., which, :], row_norms=rows)
 
     def tolerance(self, columns: Tensor) -> Tensor:
         """Below which difference a distance counts as equal to that of the given columns.
@@ -59,13 +65,13 @@ class Distances(NamedTuple):
             columns: `(..., m, q)` int64.
 
         Returns:
-            `(..., m, q)` float64.
+            `(..., m, q)`.
         """
         if self.row_norms is None or self.column_norms is None:
             found = self.values.gather(-1, columns)
-            return _TIE_EPS * found.masked_fill(found.isinf(), 0.0)
+            return self.unit * found.masked_fill(found.isinf(), 0.0)
         norms = self.column_norms[..., None, :].expand(self.values.shape).gather(-1, columns)
-        return _TIE_EPS * (norms + self.row_norms[..., None])
+        return self.unit * (norms + self.row_norms[..., None])
 
 
 class Neighbours(NamedTuple):
@@ -113,20 +119,36 @@ class Reach(NamedTuple):
         return nearer.mul_(tied - places).addcmul_(near, places)  # twice as fast as torch.where
 
 
-def squared_distances(kernel: Tensor, norms: Tensor, start: int = 0) -> Distances:
-    """Squared Euclidean distances from rows `start : start + m` of a float64 Gram matrix.
+def single_unit(width: int) -> float:
+    """How far apart float32 Gram matrices may show equal distances, as a share of the norms.
+
+    Args:
+        width: Number of columns of the rows.
+    """
+    multiple: float = max(_LEAST_MULTIPLE, _ROOTS * width**0.5)
+    return multiple * torch.finfo(torch.float32).eps
+
+
+def squared_distances(
+    kernel: Tensor, norms: Tensor, rows: slice | Tensor, unit: Tensor | float = _TIE_EPS
+) -> Distances:
+    """Squared Euclidean distances of some samples to all, from rows of a Gram matrix.
 
     Args:
         kernel: `(..., m, n)` inner products.
         norms: `(..., n)` the Gram matrix's diagonal.
-        start: Position of the first row.
+        rows: Which samples they are of: a slice, or `(m,)` int64.
+        unit: As of `Distances`; by default for float64.
     """
-    m = kernel.shape[-2]
     values = torch.add(norms[..., None, :], kernel, alpha=-2)
-    row_norms = norms[..., start : start + m]
+    row_norms = norms[..., rows]
     values += row_norms[..., None]
-    values.diagonal(offset=start, dim1=-2, dim2=-1).fill_(float("inf"))
-    return Distances(values, row_norms, norms)
+    if isinstance(rows, Tensor):
+        own = rows[:, None].expand(values[..., :1].shape)
+        values.scatter_(-1, own, float("inf"))
+    else:
+        values.diagonal(offset=rows.start, dim1=-2, dim2=-1).fill_(float("inf"))
+    return Distances(values, row_norms, norms, unit)
 
 
 def minkowski_distances(rows: Tensor, x: Tensor, p: float, start: int = 0) -> Distances:
@@ -179,6 +201,9 @@ def _on_all_cores(work: Callable[..., None], *tensors: Tensor) -> None:
     """Apply numpy work to equal parts of the rows of CPU tensors (..., n), side by side."""
     tables = [tensor.view(-1, tensor.shape[-1]).numpy() for tensor in tensors]
     workers = torch.get_num_threads()
+    if workers == 1:
+        work(*tables)
+        return
     step = max(1, -(-len(tables[0]) // workers))
     parts = [slice(begin, begin + step) for begin in range(0, len(tables[0]), step)]
     with ThreadPoolExecutor(workers) as pool:
@@ -293,5 +318,5 @@ def twice_all_mid_ranks(distances: Distances, order: Tensor, ordered: Tensor) ->
     first = begins.to(places.dtype).mul_(places).cummax(-1).values
     last = (~ends).to(places.dtype).mul_(n).add_(places)
     last = last.flip(-1).cummin(-1).values.flip(-1)
-    ranks = torch.empty_like(ordered)
+    ranks = torch.empty_like(ordered, dtype=torch.float64)
     return ranks.scatter_(-1, order, (first + last).to(ranks.dtype))

@@ -112,6 +112,10 @@ class Intake:
             minimum=minimum,
             needs=needs,
             with_rows=any(accumulator.needs_rows for accumulator in accumulators),
+            settles=all(
+                accumulator.settles or accumulator.gram_dtype.itemsize < 8
+                for accumulator in accumulators
+            ),
             gram_budget=budget,
         )
         self.blocker: Blocker | Gatherer = (
@@ -228,8 +232,19 @@ class Intake:
             NotEnoughSamplesError: There were too few rows.
         """
         self._refuse_if_all_dropped()
-        self._accumulate(self.blocker.close(), on_rows)
+        if self.blocker.held or not self.position.blocks:  # else all rows are in blocks
+            self._accumulate(self.blocker.close(), on_rows)
         self.position.closed = True
+
+    def close_own(self, fewest: int, on_rows: OnRows | None) -> None:
+        """Put the last batches of a share into a block, where each batch is one.
+
+        Args:
+            fewest: Below so many rows they wait for those of the other processes.
+            on_rows: Told of the progress in large blocks.
+        """
+        if self.tail.size == "batch" and self.tail.held >= fewest:
+            self._accumulate(self.tail.close(), on_rows)
 
     def close_together(self, processes: Processes, on_rows: OnRows | None) -> None:
         """Put the rows of all processes into one block; process 0 takes it.

@@ -68,15 +68,20 @@ class Ring:
             self._grams.append(self._processes.broadcast(made).to(self._device))
         return self._grams
 
-    def whole_grams(self, dtype: torch.dtype, groups: Tensor | None) -> list[LayerGram]:
+    def whole_grams(
+        self, dtype: torch.dtype, groups: Tensor | None, is_exact: bool
+    ) -> list[LayerGram]:
         """The same with whole Gram matrices in process 0, each made by one of the processes.
 
         Args:
             dtype: Of the kernel matrices.
             groups: `(n,)` sequence of each row; None where each row is a sample.
+            is_exact: Whether the block will be; else slabs may be asked for all the same, in
+                float64.
         """
         rank, size, n = self._processes.rank, self._layout.size, self._layout.n
         count = len(self._share)
+        grams: list[LayerGram] = []
         kernels = torch.empty((0 if rank else count, n, n), dtype=dtype, device=self._device)
         for first in range(0, count, size):
             layers = range(first, min(first + size, count))
@@ -84,16 +89,18 @@ class Ring:
             made = None
             if first + rank < count:
                 out = None if rank else kernels[first]
-                made = self._made(rows[rank], groups, dtype, out)
+                made = self._made(rows[rank], groups, dtype, out, with_rows=not is_exact)
             told = self._processes.exchange(None if made is None else _without_matrix(made))
             for maker, layer in enumerate(layers):
+                known = _known(told[maker]).to(self._device)
+                self._grams.append(known if is_exact else known.exact())
                 if rank == 0:
                     if maker:
                         kernels[layer] = self._received_matrix(kernels[layer], maker)
-                    self._grams.append(_with_matrix(told[maker], kernels[layer]))
+                    grams.append(_with_matrix(known, kernels[layer]))
                 elif maker == rank and made is not None and made.kernel is not None:
                     self._processes.pass_on(made.kernel.cpu(), 0)
-        return self._grams
+        return grams
 
     def slabs(self, layers: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """The kernel matrices of some layers, from the first row to the last; for process 0.
@@ -225,11 +232,17 @@ class Ring:
                 share = into
 
     def _made(
-        self, rows: Tensor | None, groups: Tensor | None, dtype: torch.dtype, out: Tensor | None
+        self,
+        rows: Tensor | None,
+        groups: Tensor | None,
+        dtype: torch.dtype,
+        out: Tensor | None,
+        with_rows: bool,
     ) -> LayerGram:
         if rows is None:
             raise ValueError("the rows were collected by another process.")
-        return layer_gram(rows.to(self._device), groups, dtype=dtype, out=out)
+        rows = rows.to(self._device)
+        return layer_gram(rows, groups, dtype=dtype, out=out, with_rows=with_rows)
 
     def _received_matrix(self, like: Tensor, maker: int) -> Tensor:
         into = torch.empty(like.shape, dtype=like.dtype)
@@ -249,11 +262,15 @@ def _without_matrix(layer: LayerGram) -> LayerGram:
     return few.to(torch.device("cpu"))
 
 
-def _with_matrix(told: LayerGram | None, kernel: Tensor) -> LayerGram:
-    """The same with the matrix, of which the norms are the diagonal, as of one process alone."""
+def _known(told: LayerGram | None) -> LayerGram:
     if told is None:
         raise ValueError("no process has made this layer.")
-    return told.to(kernel.device)._replace(kernel=kernel, norms=kernel.diagonal())
+    return told
+
+
+def _with_matrix(known: LayerGram, kernel: Tensor) -> LayerGram:
+    """The same with the matrix, of which the norms are the diagonal, as of one process alone."""
+    return known._replace(kernel=kernel, norms=kernel.diagonal())
 
 
 def _in_file(n: int, width: int, *, dtype: torch.dtype) -> Tensor:

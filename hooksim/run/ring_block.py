@@ -1,6 +1,7 @@
 """One block of the rows of several processes."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from hooksim.blocks.block import Block
 from hooksim.blocks.blocker import Blocker
+from hooksim.blocks.pieces import single_does
 from hooksim.blocks.remote import RemoteBlock
 from hooksim.blocks.slabs import slab_height
 from hooksim.distributed import Processes
@@ -64,10 +66,10 @@ def ring_block(
     blocker.refuse_few(n, sum(map(len, held)))
     having = [each for each in told if each.sides is not None]
     sides, positions, firsts = _joint([each.sides or [] for each in having])
-    dtype = blocker.dtype
-    for each in having:
-        for kind in each.dtypes:
-            dtype = torch.promote_types(dtype, kind)
+    kinds = [kind for each in having for kind in each.dtypes]
+    widths = having[0].widths if having else []
+    is_exact = not (blocker.settles and single_does(n, widths, kinds, len(firsts), budget))
+    dtype = reduce(torch.promote_types, kinds, blocker.dtype) if is_exact else torch.float32
     height = slab_height(n, len(firsts), dtype)
     layout = RowLayout(held, min(height, -(-n // processes.size)))
     rows = [_rows(recordings, first, having) for first in firsts]
@@ -75,15 +77,18 @@ def ring_block(
     groups = layout.groups
     # Gram matrices that fit are made as by one process alone, to the bit.
     fits = len(firsts) * n * n * dtype.itemsize <= budget
-    make = ring.whole_grams if fits else ring.grams
-    grams = make(dtype, None if groups is None else groups.to(device))
+    placed = None if groups is None else groups.to(device)
+    grams = ring.whole_grams(dtype, placed, is_exact) if fits else ring.grams(dtype, placed)
     if processes.rank:
         return ring, None
-    origins = layout.origins
-    if fits:
-        return ring, Block(grams, sides, positions, groups=groups, origins=origins)
     return ring, RemoteBlock(
-        ring, grams=grams, sides=sides, positions=positions, groups=groups, origins=origins
+        ring,
+        grams=grams,
+        sides=sides,
+        positions=positions,
+        groups=groups,
+        origins=layout.origins,
+        is_exact=is_exact,
     )
 
 

@@ -186,13 +186,13 @@ def test_a_layer_of_which_one_sample_differs_has_no_cka():
 def test_ties_in_many_layers_cost_one_more_walk(monkeypatch):
     """Layers with ties are walked over together, not one by one."""
     walks = []
-    strips = Block.strips
+    walk = Block.walk
 
-    def counted(self, layers=None):
+    def counted(self, look, layers=None):
         walks.append(layers)
-        return strips(self, layers)
+        return walk(self, look, layers)
 
-    monkeypatch.setattr(Block, "strips", counted)
+    monkeypatch.setattr(Block, "walk", counted)
     tied = [torch.randn(60, 3)[torch.arange(60) % 50] for _ in range(4)]
     got = RankAccumulator().update(tied, tied).compute()
     assert walks == [None, list(range(8))]

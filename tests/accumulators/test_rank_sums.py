@@ -172,13 +172,13 @@ def test_pairs_of_all_kinds_with_any_budget(k, held, monkeypatch):
 def walks(monkeypatch) -> list[list[int] | None]:
     """The layers of each walk over the strips of a block."""
     seen: list[list[int] | None] = []
-    strips = Block.strips
+    walk = Block.walk
 
-    def counted(self, layers=None):
+    def counted(self, look, layers=None):
         seen.append(layers)
-        return strips(self, layers)
+        return walk(self, look, layers)
 
-    monkeypatch.setattr(Block, "strips", counted)
+    monkeypatch.setattr(Block, "walk", counted)
     return seen
 
 

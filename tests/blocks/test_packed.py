@@ -117,10 +117,10 @@ def test_what_is_in_the_memory_does_not_matter():
     memory = KernelMemory()
     which = slice(0, 1)
     made = PackedKernels([gram], torch.float64, memory)
-    expected = torch.cat([rows.clone() for _, rows in made.strips(which, 1)], 1)
+    expected = torch.cat([rows.clone() for _, rows in made.parts(which, 1)], 1)
     memory.take((packed_elements(40),), torch.float64, gram.norms.device).fill_(float("nan"))
     again = PackedKernels([gram], torch.float64, memory)
-    assert torch.equal(torch.cat([rows.clone() for _, rows in again.strips(which, 1)], 1), expected)
+    assert torch.equal(torch.cat([rows.clone() for _, rows in again.parts(which, 1)], 1), expected)
 
 
 def test_the_median_of_other_samples_leaves_the_matrices_alone(monkeypatch):

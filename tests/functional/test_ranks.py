@@ -24,7 +24,7 @@ from tests.datasets import CASES
 def distances_of(x: torch.Tensor, start: int = 0, stop: int | None = None) -> Distances:
     rows = centre(x).rows
     return squared_distances(
-        rows[..., start:stop, :] @ rows.mT, torch.linalg.vecdot(rows, rows), start
+        rows[..., start:stop, :] @ rows.mT, torch.linalg.vecdot(rows, rows), slice(start, stop)
     )
 
 

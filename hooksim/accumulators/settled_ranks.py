@@ -1,0 +1,72 @@
+"""One block's sums for Information Imbalance where float32 kernel matrices leave some undecided."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensordict import TensorDict
+from torch import Tensor
+
+from hooksim.accumulators.base import BlockSums
+from hooksim.accumulators.lookups import Direction
+from hooksim.accumulators.rank_sums import RankSums
+from hooksim.blocks.block import Block, Strip, read_counts
+
+__all__ = ["SettledRanks"]
+
+_FEW = 4  # at most every fourth sample is looked at again by itself
+
+
+class SettledRanks(BlockSums):
+    """Looks again, in float64, at the samples whose neighbours float32 cannot tell.
+
+    These are the ones whose k-th and next neighbour, in any layer, are less far apart than the
+    rounding of a Gram matrix. All that is known of them is then found anew, as sources and as
+    targets, in every layer; where they are many, all samples are.
+
+    Args:
+        block: A block that is not exact.
+        directions: What is compared with what.
+        k: Number of neighbours.
+    """
+
+    def __init__(self, block: Block, directions: Sequence[Direction], k: int) -> None:
+        self._block = block
+        self._given = directions, k
+        ranks = RankSums(block, directions, k)
+        self._ranks = ranks if ranks.lists_all else None
+
+    def strip(self, strip: Strip) -> Any:
+        """Find the neighbours of the strip's samples and their ranks."""
+        return None if self._ranks is None else self._ranks.strip(strip)
+
+    def add(self, found: Any) -> None:
+        """Add what was found in a strip."""
+        if self._ranks is not None:
+            self._ranks.add(found)
+
+    def counts(self) -> Tensor | None:
+        """How many samples are undecided; None where all are looked at anew."""
+        return None if self._ranks is None else self._ranks.undecided().sum()[None]
+
+    def end(self, counts: Sequence[int]) -> TensorDict:
+        """The block's sums, in the form of the accumulator's state."""
+        if self._ranks is None or counts[0] * _FEW > self._block.n:
+            return self._anew()
+        if counts[0]:
+            samples = self._ranks.undecided().nonzero().flatten()
+            self._ranks.settle(self._block.exact, samples)
+        return _ended(self._ranks)
+
+    def _anew(self) -> TensorDict:
+        """The sums of the exact block."""
+        self._ranks = None
+        exact = self._block.exact
+        ranks = RankSums(exact, *self._given)
+        for found in exact.walk(ranks.strip):
+            ranks.add(found)
+        return _ended(ranks)
+
+
+def _ended(ranks: RankSums) -> TensorDict:
+    counts = ranks.counts()
+    return ranks.end([] if counts is None else read_counts([counts])[0])
