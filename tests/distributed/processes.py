@@ -16,6 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader, DistributedSampler
 
 import hooksim
+from hooksim.blocks import pieces
 from hooksim.distributed import processes as group_processes
 from hooksim.run import ring, ring_block
 
@@ -52,6 +53,20 @@ class Slow(nn.Sequential):
         return super().forward(x)
 
 
+class Uneven(DistributedSampler):
+    """Gives each process those samples that it is told to."""
+
+    def __init__(self, samples: list, to: list[int]) -> None:
+        super().__init__(samples)
+        self.own = [at for at in range(len(samples)) if to[at % len(to)] == self.rank]
+
+    def __iter__(self):
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+
 def model(seed: int, kind: type[nn.Sequential] = nn.Sequential) -> nn.Sequential:
     torch.manual_seed(seed)
     return kind(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
@@ -71,6 +86,8 @@ def share(rows: torch.Tensor, rank: int, job: dict) -> DataLoader:
         sampler = DistributedSampler(
             samples, job.get("replicas"), rank, shuffle=job.get("mixed", False), seed=3
         )
+        if "only" in job:
+            sampler = Uneven(samples, job["only"])
     return DataLoader(samples, batch_size=job.get("batch", 50), sampler=sampler)
 
 
@@ -105,6 +122,8 @@ def batches(rank: int, job: dict) -> Iterable:
         rows = rows.flip(0)
     if "ids" in job:  # in float64: a float32 row is rounded otherwise in another batch
         return share(rows.double(), rank, job)
+    if job.get("emptied") == rank:
+        return []
     loader = list(rows.split(job.get("batch", 50)))
     return loader[:-1] if job.get("short") == rank else loader
 
@@ -128,11 +147,13 @@ def compare(rank: int, job: dict) -> hooksim.Comparison:
     options = dict(job.get("options", {}))
     if job.get("ids"):
         options["forward"] = of_x
-    if job.get("other_options") == rank:
-        options["max_samples"] = 7
+    options |= job.get("own", {}).get(rank, {})
     with pytest.MonkeyPatch.context() as patch:
         if "unit" in job:  # a block of few rows would be cut into few slabs
             patch.setattr(ring_block, "slab_height", lambda *_: job["unit"])
+        if "single" in job:  # as in blocks of many wide rows
+            patch.setattr(pieces, "_SINGLE_FROM", 2)
+            patch.setattr(pieces, "_NARROW", 1)
         if job.get("stuck") == rank:  # the others wait for what it does not send
             patch.setattr(group_processes, "_PATIENCE", 1.0)
             patch.setattr(ring.Ring, "_dealt", full)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+import hooksim
 from tests.distributed.processes import outcome
 
 EXACT = {"measures": [{"name": "cka", "exact": True}], "block_size": 64}
@@ -30,6 +31,7 @@ RING = {"block_size": "all", "memory_budget": 0}  # Gram matrices that do not fi
 RBF = {"measures": [{"name": "cka", "kernel": "rbf"}]}
 SEVERAL = {"measures": ["cka", {"name": "information_imbalance", "k": 3}]}
 DROP = {"on_nonfinite": "drop"}
+CKA = {"measures": "cka"}
 WHOLE = [
     {"n": 203, "bad": 110, "batch": 30, "options": JOINED | DROP, "left": 202},
     {"n": 203, "bad": 40, "batch": 30, "options": ALL | DROP, "left": 202},
@@ -43,6 +45,8 @@ WHOLE = [
     {"n": 203, "batch": 30, "options": RING | SEVERAL, "unit": 16, "tied": True},
     {"n": 90, "batch": 20, "options": RING | {"rows": "token"}, "unit": 33, "tokens": True},
     {"n": 300, "recorded": True, "options": RING, "unit": 40},
+    {"n": 203, "batch": 30, "options": ALL | SEVERAL, "single": True},
+    {"n": 203, "batch": 30, "options": ALL | SEVERAL, "single": True, "tied": True},
 ]
 NEAR = {"n": 1003, "batch": 50, "options": CUT}
 
@@ -101,7 +105,41 @@ FAILURES = [
     ({"n": 200, "extra": 1}, "ConfigError", "model B: '3.weight' is not the same in process 0 and"),
     ({"n": 200, "seed": 1}, "ConfigError", "model B: '0.weight' is not the same in process 0 and"),
     ({"n": 200, "breaks": 1}, "ConfigError", "a: expected a torch.nn.Module or"),
-    ({"n": 200, "other_options": 1}, "ConfigError", "max_samples: None in process 0, 7 in"),
+    ({"n": 200, "emptied": 1}, "AlignmentError", "sample 0 is not the same in process 0, which"),
+    ({"n": 200, "emptied": 0}, "AlignmentError", "sample 0 is not the same in process 0, which"),
+    ({"n": 200, "own": {1: {"max_samples": 7}}}, "ConfigError", "max_samples: None in process 0,"),
+    (
+        {"n": 200, "own": {1: {"memory_budget": 0}}, "options": ALL},  # else they would wait
+        "ConfigError",
+        "memory_budget: None in process 0, 0 in process 1. Every process must be given the same",
+    ),
+    ({"n": 200, "own": {0: {"pairs": "same_name"}}}, "ConfigError", "pairs: 'same_name' in proc"),
+    ({"n": 200, "own": {1: {"rows": "flatten"}}}, "ConfigError", "rows.a.policy: 'auto' in proce"),
+    ({"n": 200, "own": {1: DROP}}, "ConfigError", "on_nonfinite: 'error' in process 0, 'drop' in"),
+    ({"n": 200, "own": {1: {"block_size": 9}}}, "ConfigError", "block_size: 'auto' in process 0,"),
+    (
+        {"n": 200, "own": {1: {"measures": hooksim.CKA(debiased=False)}}, "options": CKA},
+        "ConfigError",
+        "measures.cka.debiased: True in process 0, False in process 1. Every process",
+    ),
+    (
+        {"n": 200, "wrapped": "fsdp", "shuffled": 1},
+        "AlignmentError",
+        "sample 0 is not the same in process 0, which was given 200 samples, and in process 1",
+    ),
+    (
+        {"n": 200, "wrapped": "fsdp", "short": 1},
+        "AlignmentError",
+        "sample 150 is not the same in process 0, which was given 200 samples, and in process 1",
+    ),
+    *(
+        (
+            {"n": 43, "ids": True, "batch": 5, "wrapped": "fsdp", "only": only, "options": EXACT},
+            "ConfigError",
+            f"loader: only some processes are given a batch {number}, but all must run it: each",
+        )
+        for only, number in (([0], 0), ([1], 0), ([1, 1, 0], 3))
+    ),
     (
         {"n": 200, "options": EXACT | {"block_size": "all"}},
         "ConfigError",
