@@ -20,6 +20,8 @@ _ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of a loop costs, not the 
 _PADDING = 16  # columns: rows that are a power of two of bytes apart share few places of the cache
 _LARGEST_POWER = 100  # squares of entries from 2^-100 to 2^128 are kept after scaling by up to this
 _LEAST_SQUARE = 2.0**-60  # mean squared norm from which squares below 2^-126 add nothing to it
+_AVERAGED = 16  # rows whose mean is near enough to that of all: a read of all of them is saved
+_NEAR_ENOUGH = 0.25  # of a typical squared norm, for the square of what that mean misses
 _SNAP = 16 * torch.finfo(torch.float32).eps  # how far a mean of equal numbers may be from them
 _NEAR = 64.0  # in units of eps: how far equal rows may seem apart, beside the root of the width
 
@@ -64,10 +66,10 @@ def workspace_elements(n: int, d: int, device: torch.device) -> int:
 def wide_gram(rows: Tensor, out: Tensor | None = None, workspace: Tensor | None = None) -> WideGram:
     """The inner products of centred, scaled rows, as exact as a float32 product of exact ones.
 
-    Columns are shifted by a mean rounded to float32: a difference of two float32 numbers is off by
-    half a unit of itself, however far both are from 0. The little by which the shift misses the
-    mean is taken out of the matrix instead, where it is a mean of its rows. Where squares over- or
-    underflow, each chunk is scaled by a power of 2, which rounds nothing.
+    Columns are shifted by the mean of some of the rows, rounded to float32: a difference of two
+    float32 numbers is off by half a unit of itself, however far both are from 0. What the shift
+    misses of the mean is taken out of the matrix instead, where it is a mean of its rows. Where
+    squares over- or underflow, each chunk is scaled by a power of 2, which rounds nothing.
 
     Args:
         rows: `(n, d)` of a dtype that `has_wide_gram`.
@@ -103,17 +105,45 @@ def wide_gram(rows: Tensor, out: Tensor | None = None, workspace: Tensor | None 
 
 def _multiply_ordinary(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor) -> bool:
     """Write panels of products and means; whether no square was lost, above or below the range."""
+    found = _multiply_shifted(rows, memory, kernel, mean, max(1, len(rows) // _AVERAGED))
+    if found.missed > _NEAR_ENOUGH * found.typical:  # a few rows far from all others do that
+        found = _multiply_shifted(rows, memory, kernel, mean, 1)
+    return _LEAST_SQUARE <= found.square <= 1 / _LEAST_SQUARE
+
+
+class _Shifted(NamedTuple):
+    """What is known of rows minus their shift, before the matrix is centred.
+
+    Attributes:
+        square: Mean squared norm.
+        typical: Its median.
+        missed: Squared norm of the mean, which was not quite the shift.
+    """
+
+    square: float
+    typical: float
+    missed: float
+
+
+def _multiply_shifted(
+    rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor, step: int
+) -> _Shifted:
+    """Write panels of products and means, columns shifted by the mean of each `step`-th row."""
     kernel.zero_()
+    missed = kernel.new_zeros(())
     for columns, chunk, values, average in _chunks(rows, memory):
-        shift, first = chunk.mean(0), chunk[0]
+        shift, first = chunk[::step].mean(0), chunk[0]
         # A constant column becomes exactly 0: its mean may be off by some units in the last place.
         off = (shift - first).abs_() > _SNAP * first.abs()
         shift = torch.where(off, shift, first)
         torch.sub(chunk, shift, out=values)
-        torch.add((average @ values)[0].to(torch.float64), shift, out=mean[columns])
+        left = (average @ values)[0]
+        missed += left.dot(left)
+        torch.add(left.to(torch.float64), shift, out=mean[columns])
         add_panels(values, kernel)
-    square = float(kernel.diagonal().mean(dtype=torch.float64))
-    return _LEAST_SQUARE <= square <= 1 / _LEAST_SQUARE
+    squares = kernel.diagonal()
+    found = squares.mean(dtype=torch.float64), squares.median(), missed
+    return _Shifted(*(float(each) for each in found))
 
 
 def _multiply_scaled(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor) -> Tensor:
