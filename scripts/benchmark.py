@@ -16,6 +16,7 @@ With it, and without it:
 
     .venv/bin/python scripts/benchmark.py --peers .bench/bin/python --out runs/benchmark
     .venv/bin/python scripts/benchmark.py --case a --case b
+    .venv/bin/python scripts/benchmark.py --device cuda
 """
 
 import argparse
@@ -47,10 +48,11 @@ def requirements() -> None:
     print(*project["optional-dependencies"]["bench"], *same, sep="\n")
 
 
-def machine(described: Mapping[str, Any]) -> str:
+def machine(described: Mapping[str, Any], device: str) -> str:
     """The machine in a line."""
+    where = "" if device == "cpu" else f"{device}: {described['accelerator'] or 'unnamed'}; "
     return (
-        f"{described['system']}, {described['processor']} ({described['capability']}), "
+        f"{where}{described['system']}, {described['processor']} ({described['capability']}), "
         f"{described['processors']} processors, {described['threads']} threads"
     )
 
@@ -62,12 +64,18 @@ def versions(described: Mapping[str, Any]) -> str:
 
 
 def run(
-    names: Sequence[str], workers: Sequence[Asked], *, small: bool, repeats: int, out: Path | None
+    names: Sequence[str],
+    workers: Sequence[Asked],
+    *,
+    small: bool,
+    repeats: int,
+    device: str,
+    out: Path | None,
 ) -> str:
     """Measure cases, write after each what there is so far, and give the whole as Markdown."""
     environments = [worker.ask({"do": "surroundings"}) for worker in workers[:2]]
     tables, numbers = [], {}
-    head = [f"Best of {repeats}. {date.today()}: {machine(environments[0])}.", ""]
+    head = [f"Best of {repeats}. {date.today()}: {machine(environments[0], device)}.", ""]
     head += [
         f"- {where}: {versions(each)}."
         for where, each in zip(("hooksim", "other tools"), environments, strict=False)
@@ -75,12 +83,17 @@ def run(
     text = ""
     for name in names:
         case = CASES[name](small)
-        measured = measure(name, case, workers, small=small, repeats=repeats)
+        measured = measure(name, case, workers, small=small, repeats=repeats, device=device)
         tables.append(markdown(case, measured))
         numbers[name] = as_json(case, measured)
         text = "\n\n".join(["\n".join(head), *tables]) + "\n"
         if out is not None:
-            found = {"repeats": repeats, "small": small, "environments": environments}
+            found = {
+                "repeats": repeats,
+                "small": small,
+                "device": device,
+                "environments": environments,
+            }
             write(out, text, {**found, "cases": numbers})
             if case.curves is not None:
                 case.curves(measured.outcomes, out)
@@ -114,17 +127,29 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every library (2)")
+    parser.add_argument(
+        "--device", default="cpu", help="where models and rows are (cpu); cases a to c on others"
+    )
     parser.add_argument("--small", action="store_true", help="tiny sizes, to see that it runs")
     options = parser.parse_args()
     if options.requirements:
         return requirements()
     if min(options.repeats, options.threads) < 1:
         parser.error("--repeats and --threads: expected at least 1.")
+    names = options.case or [case for case in CASES if options.device == "cpu" or case in "abc"]
+    if options.device != "cpu" and (options.peers or set(names) - set("abc")):
+        parser.error("--device: cases a to c without --peers are measured there.")
     pythons = [sys.executable, *([options.peers] * 2 if options.peers else [])]
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(each, options.threads)) for each in pythons]
-        names = options.case or list(CASES)
-        text = run(names, workers, small=options.small, repeats=options.repeats, out=options.out)
+        text = run(
+            names,
+            workers,
+            small=options.small,
+            repeats=options.repeats,
+            device=options.device,
+            out=options.out,
+        )
     print(text)
     return None
 

@@ -44,6 +44,7 @@ class Bench:
     def __init__(self, cases: Cases) -> None:
         self._cases = cases
         self._inputs: Any = None
+        self._device = "cpu"
         self._case: Case | None = None
         self._values: dict[str, Values] = {}
         self._references: dict[str, Values] = {}
@@ -67,18 +68,21 @@ class Bench:
         }
         return answers[request["do"]](**arguments)
 
-    def _prepare(self, case: str, small: bool, modules: Sequence[str]) -> dict[str, Any]:
+    def _prepare(
+        self, case: str, small: bool, modules: Sequence[str], device: str = "cpu"
+    ) -> dict[str, Any]:
         """Make the inputs, and run what imports these once on small ones: libraries load."""
         self._inputs = self._case = None
         self._values, self._references = {}, {}
         gc.collect()
+        self._device = device
         tiny = self._cases[case](True)
-        tiny_inputs = tiny.prepare()
+        tiny_inputs = placed(tiny.prepare(), device)
         for contestant in tiny.contestants:
             if contestant.module in modules:
                 _outcome(contestant, tiny_inputs)
         self._case = self._cases[case](small)
-        self._inputs = self._case.prepare()
+        self._inputs = placed(self._case.prepare(), device)
         return {"fingerprint": self._case.fingerprint(self._inputs)}
 
     def _run(self, name: str) -> dict[str, Any]:
@@ -86,11 +90,12 @@ class Bench:
         contestant = self._contestant(name)
         self._values.pop(name, None)
         gc.collect()
-        held = reset_peak()
+        held = reset_peak(self._device)
         started, processor = time.perf_counter(), processor_time()
         values, failure = _outcome(contestant, self._inputs)
+        finish(self._device)
         seconds, processor = time.perf_counter() - started, processor_time() - processor
-        peak = peak_since(held)
+        peak = peak_since(held, self._device)
         if values is not None:
             self._values[name] = values
         return {
@@ -109,7 +114,8 @@ class Bench:
         if self._case is None:
             raise RuntimeError("no case is prepared.")
         if quantity not in self._references:
-            self._references[quantity] = self._case.references[quantity](self._inputs)
+            inputs = placed(self._inputs, "cpu")
+            self._references[quantity] = self._case.references[quantity](inputs)
         return {"values": as_lists(self._references[quantity])}
 
     def _contestant(self, name: str) -> Contestant:
@@ -143,6 +149,29 @@ def processor_time() -> float:
     return sum(os.times()[:4])
 
 
+def placed(value: Any, device: str) -> Any:
+    """Inputs of a case on a device: models, tensors, and what is made of them."""
+    import torch
+
+    if isinstance(value, torch.Tensor | torch.nn.Module):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: placed(each, device) for key, each in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(placed(each, device) for each in value))
+    if isinstance(value, list | tuple):
+        return type(value)(placed(each, device) for each in value)
+    return value
+
+
+def finish(device: str) -> None:
+    """Wait until an accelerator has done all it was asked for."""
+    import torch
+
+    if device != "cpu":
+        torch.accelerator.synchronize()
+
+
 def as_lists(values: Values) -> dict[str, Any]:
     """Arrays as nested lists, for JSON."""
     return {key: np.asarray(value, dtype=np.float64).tolist() for key, value in values.items()}
@@ -160,6 +189,7 @@ def surroundings() -> dict[str, Any]:
             continue
     modules = ("torch", "hooksim", "cka", "torch_cka", "tdhook", "dadapy")
     return {
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
         "capability": torch.backends.cpu.get_cpu_capability(),
@@ -195,8 +225,13 @@ def status_bytes(field: str) -> int | None:
     return None
 
 
-def reset_peak() -> int | None:
+def reset_peak(device: str = "cpu") -> int | None:
     """Forget the peak so far and give what is held now; None where the system cannot."""
+    import torch
+
+    if device != "cpu":
+        torch.accelerator.reset_peak_memory_stats()
+        return torch.accelerator.memory_allocated()
     try:
         # What the allocator keeps of earlier runs would hide what this one takes.
         ctypes.CDLL(None).malloc_trim(0)
@@ -206,9 +241,12 @@ def reset_peak() -> int | None:
     return status_bytes("VmRSS")
 
 
-def peak_since(held: int | None) -> int | None:
-    """Bytes at the peak above what was held when it was reset."""
-    peak = status_bytes("VmHWM")
+def peak_since(held: int | None, device: str = "cpu") -> int | None:
+    """Bytes at the peak above what was held when it was reset; an accelerator's where there is."""
+    import torch
+
+    on_cpu = device == "cpu"
+    peak = status_bytes("VmHWM") if on_cpu else torch.accelerator.max_memory_allocated()
     return None if held is None or peak is None else max(peak - held, 0)
 
 

@@ -33,7 +33,13 @@ class Measured(NamedTuple):
 
 
 def measure(
-    key: str, case: Case, workers: Sequence[Asked], *, small: bool, repeats: int
+    key: str,
+    case: Case,
+    workers: Sequence[Asked],
+    *,
+    small: bool,
+    repeats: int,
+    device: str = "cpu",
 ) -> Measured:
     """Measure the contestants of a case.
 
@@ -43,6 +49,7 @@ def measure(
         workers: The environments: hooksim's own, then those of the other tools.
         small: Whether the small sizes are run.
         repeats: Runs of each contestant.
+        device: Where models and rows are.
 
     Returns:
         What came of it.
@@ -56,6 +63,7 @@ def measure(
         modules = {each.module for each in case.contestants if places.get(each.name) is worker}
         if modules or worker is workers[0]:  # the first one makes the references, too
             request = {"do": "prepare", "case": key, "small": small, "modules": sorted(modules)}
+            request["device"] = device
             prints.append(worker.ask(request)["fingerprint"])
     check_same(key, prints)
     before = load()
