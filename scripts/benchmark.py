@@ -33,8 +33,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for the package beside this file, wherever this is started
 
+from scripts.benchmarks.readme import keep  # noqa: E402
 from scripts.benchmarks.registry import CASES  # noqa: E402
-from scripts.benchmarks.table import as_json, markdown  # noqa: E402
+from scripts.benchmarks.table import as_json, machine, markdown, versions  # noqa: E402
 from scripts.benchmarks.turns import Asked, measure  # noqa: E402
 from scripts.benchmarks.worker import Worker  # noqa: E402
 
@@ -46,21 +47,6 @@ def requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     same = [f"{name}=={version(name).split('+')[0]}" for name in ("torch", "transformers")]
     print(*project["optional-dependencies"]["bench"], *same, sep="\n")
-
-
-def machine(described: Mapping[str, Any], device: str) -> str:
-    """The machine in a line."""
-    where = "" if device == "cpu" else f"{device}: {described['accelerator'] or 'unnamed'}; "
-    return (
-        f"{where}{described['system']}, {described['processor']} ({described['capability']}), "
-        f"{described['processors']} processors, {described['threads']} threads"
-    )
-
-
-def versions(described: Mapping[str, Any]) -> str:
-    """The versions in a line."""
-    listed = (f"{name} {number}" for name, number in described["versions"].items())
-    return ", ".join([f"Python {described['python']}", *listed])
 
 
 def run(
@@ -108,8 +94,8 @@ def write(out: Path, text: str, numbers: Mapping[str, Any]) -> None:
     (out / "benchmark.json").write_text(dumped + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    """Read the arguments and do what they say."""
+def arguments() -> argparse.ArgumentParser:
+    """What the command line may say."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -125,15 +111,29 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, help="folder for benchmark.md, benchmark.json and pictures"
     )
+    parser.add_argument(
+        "--readme",
+        type=Path,
+        metavar="JSON",
+        help="measure nothing; put the numbers of a run's benchmark.json into README.md",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every library (2)")
     parser.add_argument(
         "--device", default="cpu", help="where models and rows are (cpu); cases a to c on others"
     )
     parser.add_argument("--small", action="store_true", help="tiny sizes, to see that it runs")
+    return parser
+
+
+def main() -> None:
+    """Read the arguments and do what they say."""
+    parser = arguments()
     options = parser.parse_args()
     if options.requirements:
         return requirements()
+    if options.readme is not None:
+        return keep(options.readme, ROOT / "README.md")
     if min(options.repeats, options.threads) < 1:
         parser.error("--repeats and --threads: expected at least 1.")
     names = options.case or [case for case in CASES if options.device == "cpu" or case in "abc"]

@@ -22,7 +22,6 @@ import argparse
 import json
 import math
 import platform
-import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +34,9 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for the repository's tests, wherever this is started
 
-__all__ = ["Cell", "main", "own_cells", "peer_cells", "render", "replaced"]
+from scripts.marked import replaced  # noqa: E402
+
+__all__ = ["Cell", "main", "own_cells", "peer_cells", "render"]
 
 PEERS = ROOT / "tests" / "conformance" / "peers.json"
 NEIGHBOURS = (1, 2, 5, 10)
@@ -257,18 +258,6 @@ def render(stored: Mapping[str, Any], cells: Cells) -> str:
     )
 
 
-def replaced(text: str, table: str) -> str:
-    """A document with the table between its marks replaced.
-
-    Raises:
-        ValueError: The marks are not there once each.
-    """
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", flags=re.DOTALL)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or not pattern.search(text):
-        raise ValueError(f"expected the marks {BEGIN!r} and {END!r}, once each and in this order.")
-    return pattern.sub(lambda _: f"{BEGIN}\n{table}\n{END}", text)
-
-
 # ------------------------------------------------------------------------------- the command line
 
 
@@ -307,7 +296,8 @@ def table(cases: Sequence[str], into: Path | None) -> None:
     text = render(stored, {**peer_cells(stored, names), **own_cells(names)})
     print(text)
     if into is not None:
-        into.write_text(replaced(into.read_text(encoding="utf-8"), text), encoding="utf-8")
+        document = replaced(into.read_text(encoding="utf-8"), text, BEGIN, END)
+        into.write_text(document, encoding="utf-8")
 
 
 def cell(case: str, name: str) -> None:

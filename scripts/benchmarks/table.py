@@ -6,7 +6,7 @@ from typing import Any
 from scripts.benchmarks.case import Case, Contestant, Outcome, Outcomes
 from scripts.benchmarks.turns import Measured
 
-__all__ = ["as_json", "markdown"]
+__all__ = ["MEBIBYTE", "as_json", "line", "machine", "markdown", "versions"]
 
 MEBIBYTE = 1 << 20
 
@@ -14,6 +14,21 @@ MEBIBYTE = 1 << 20
 def line(cells: Sequence[str]) -> str:
     """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
+
+
+def machine(described: Mapping[str, Any], device: str) -> str:
+    """The machine in a line."""
+    where = "" if device == "cpu" else f"{device}: {described['accelerator'] or 'unnamed'}; "
+    return (
+        f"{where}{described['system']}, {described['processor']} ({described['capability']}), "
+        f"{described['processors']} processors, {described['threads']} threads"
+    )
+
+
+def versions(described: Mapping[str, Any]) -> str:
+    """The versions in a line."""
+    listed = (f"{name} {number}" for name, number in described["versions"].items())
+    return ", ".join([f"Python {described['python']}", *listed])
 
 
 def markdown(case: Case, measured: Measured) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from scripts import conformance
 from scripts.conformance import BEGIN, END, Cell, from_plain, measure_peers, peer_cells, plain
+from scripts.marked import replaced
 from tests.conformance import columns
 from tests.conformance.columns import TOOLS, outcome
 from tests.datasets import CASES
@@ -55,7 +56,7 @@ class TestTable:
     @pytest.mark.parametrize("text", ["none", f"{BEGIN} {END} {BEGIN} {END}", f"{END} {BEGIN}"])
     def test_a_document_without_the_marks(self, text):
         with pytest.raises(ValueError, match="once each and in this order"):
-            conformance.replaced(text, "table")
+            replaced(text, "table", conformance.BEGIN, conformance.END)
 
     def test_other_rows_are_refused(self, monkeypatch):
         stored = json.loads(conformance.PEERS.read_text(encoding="utf-8"))
