@@ -95,7 +95,7 @@ class ActivationStore:
         if self._rows is not None and self._size is not None:
             refuse_lost_masks(inputs, [self._rows.mask])
             self._masks = BatchMasks(self._rules, inputs, self._rows, self._size)
-            self._rules.expect(inputs, self._masks.main)
+            self._rules.expect(inputs, [self._masks])
         self._routed.begin(self._size or 1)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:

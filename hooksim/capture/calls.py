@@ -68,11 +68,18 @@ class ModelCaller:
             which a PairedBatch cannot serve.
         forward: A user's own call, or None.
         masks: Keys of the masks that row policies ask for, which an open `**kwargs` accepts.
+
+    Raises:
+        ConfigError: The user's own call cannot be called.
     """
 
     def __init__(
         self, model: nn.Module, side: str, forward: Forward | None, masks: frozenset[str]
     ) -> None:
+        if forward is not None and not callable(forward):
+            raise ConfigError(
+                f"forward: expected a function of a model and a batch, got {forward!r}."
+            )
         self.model = model
         self.side = side
         self.forward = forward

@@ -7,12 +7,14 @@ give residual blocks, not four stages.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
+
+from hooksim.capture.selectors import WRAPPED
 
 __all__ = ["default_layers", "is_one_layer"]
 
@@ -90,7 +92,8 @@ def _members(model: nn.Module) -> Iterator[_Member]:
             # A list in a list bears the outer one's name.
             row = next((part for part in reversed(name.split(".")) if not part.isdecimal()), "")
             # Not children(): a shared block counts as often as it stands there.
-            for block in filter(None, container._modules.values()):
+            members: Iterable[nn.Module | None] = container._modules.values()
+            for block in (_inside(member) for member in members if member is not None):
                 if _is_block(block):
                     yield _Member(row, type(container), block)
 
@@ -116,7 +119,7 @@ def _inside_stage(block: nn.Module, blocks: set[nn.Module]) -> Iterator[nn.Modul
         member
         for container in block.children()
         if isinstance(container, _CONTAINERS) and _is_row(container)
-        for member in container.children()
+        for member in map(_inside, container.children())
         if _weights(member) >= 2
     ]
     most = all(2 * sum(map(of, inner)) >= of(block) for of in (_weights, _size))
@@ -129,9 +132,15 @@ def _inside_stage(block: nn.Module, blocks: set[nn.Module]) -> Iterator[nn.Modul
 
 def _is_row(container: nn.Module) -> bool:
     """Tell a row of blocks from the parts of one block, each of another class."""
-    members = list(container.children())
+    members = list(map(_inside, container.children()))
     classes = {type(member) for member in members}
     return all(map(_is_block, members)) and len(classes) < max(2, len(members))
+
+
+def _inside(module: nn.Module) -> nn.Module:
+    """Give the module inside what was compiled or wrapped block by block, which bears its name."""
+    inner = next((each for key, each in module._modules.items() if key in WRAPPED), None)
+    return module if inner is None else _inside(inner)
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:

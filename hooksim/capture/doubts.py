@@ -3,7 +3,7 @@
 __all__ = ["DOUBTS", "NARROW_OUTPUT", "PADDING", "TIME_FIRST"]
 
 PADDING = "unmasked_padding"
-"""Padding went into the model and into the rows: no mask came with it."""
+"""Padding went into the model and into the rows: no mask came that tells them of it."""
 
 TIME_FIRST = "time_first"
 """A module took the samples of the batch for time steps."""

@@ -8,13 +8,24 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from hooksim.capture.masks import TokenMask
+from hooksim.capture.mask_forms import mask_prefix
 from hooksim.capture.padding import padding_tokens
 
-__all__ = ["DECODER", "ENCODER", "Feeding", "InputHook", "OutputHook", "half_by_name"]
+__all__ = [
+    "DECODER",
+    "ENCODER",
+    "Feeding",
+    "InputHook",
+    "MaskShape",
+    "OutputHook",
+    "half_by_name",
+]
 
 InputHook: TypeAlias = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]
 OutputHook: TypeAlias = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]
+
+MaskShape: TypeAlias = tuple[int, int]
+"""The samples and tokens of a mask."""
 
 ENCODER, DECODER = "encoder", "decoder"
 """The halves of a model, as their modules are called."""
@@ -24,12 +35,20 @@ _EMBEDS = "inputs_embeds"
 
 
 class _Source(NamedTuple):
-    """A tensor of known origin: which half it is for, whether the mask's tokens are its own."""
+    """A tensor of known origin: which half it is for, which mask says which tokens are real."""
 
     tensor: Tensor
     half: str
-    goes_with_mask: bool | None
+    mask: str | None
     is_tokens: bool
+
+
+class _Made(NamedTuple):
+    """An activation: which half made it, which mask its tokens have, empty where not known."""
+
+    tensor: weakref.ref[Tensor]
+    half: str | None
+    mask: str | None
 
 
 class Feeding:
@@ -43,11 +62,12 @@ class Feeding:
     `inputs_embeds` that hold more than the tokens, as prompt tuning makes them. A token of its own
     that a model puts in front, such as a class token, is one of its tokens and none of these.
 
-    State: `towers`, from the name of each module that the batch feeds directly to whether one of
-    these inputs goes with the mask; `fed`, from each module's name to the half whose tensors its
-    latest call was fed with, None where it is neither's alone; `unsure`, modules that are fed by
-    both halves and not watched for long; `lengths`, the number of tokens of each half's input;
-    `padding`, from the name of each module to the number of padding tokens that it was fed alone.
+    State: `towers`, from the name of each module that is fed by one input of the batch, or by what
+    was made of it, to the key of the mask that goes with it, None where none does; `fed`, from each
+    module's name to the half whose tensors its latest call was fed with, None where it is neither's
+    alone; `unsure`, modules that are fed by both halves and not watched for long; `lengths`, the
+    number of tokens of each half's input; `padding`, from the name of each module to the number of
+    padding tokens that it was fed alone.
 
     Args:
         model: The unwrapped model.
@@ -58,7 +78,7 @@ class Feeding:
     def __init__(
         self, model: nn.Module, layers: Mapping[str, nn.Module], has_decoder: bool
     ) -> None:
-        self.towers: dict[str, bool] = {}
+        self.towers: dict[str, str | None] = {}
         self.fed: dict[str, str | None] = {}
         self.unsure: set[str] = set()
         self.lengths: dict[str, int] = {}
@@ -68,29 +88,34 @@ class Feeding:
         self._padding = padding_tokens(model)
         self._given: list[_Source] = []
         self._embedded: list[_Source] = []
-        self._made: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._made: dict[int, _Made] = {}
         self._wider: dict[tuple[str, int], int] = {}
         self._widths: set[tuple[str, int, int]] = set()
         self._direct: set[str] = set()
         self._others: set[str] = set()  # modules fed with wider integers that are no tokens
+        self._masks: dict[str, set[str | None]] = {}  # of all that a module was fed with
+        self._model = model
+        self._learned: set[int] = set()  # where its parameters are in memory
         self._learnt: set[bool] = set()
         self._masked = False
 
-    def expect(self, inputs: Mapping[str, Any], mask: TokenMask | None) -> None:
+    def expect(self, inputs: Mapping[str, Any], masks: Mapping[str, MaskShape]) -> None:
         """Say what the forward that comes is fed with.
 
         Args:
             inputs: The model's inputs by name, as they are passed to it.
-            mask: The batch's mask, if there is one.
+            masks: The shapes of the batch's masks by their keys, the one that rows ask for first.
         """
         self._forget()
-        self._masked = mask is not None
+        self._masked = bool(masks)
+        if self._masked not in self._learnt:
+            self._learned = {each.data_ptr() for each in self._model.parameters()} - {0}
         for key, value in ((str(key), value) for key, value in inputs.items()):
             if _is_plain(value):
                 half = DECODER if key.startswith(_OF_DECODER) else ENCODER
-                goes = None if mask is None else _goes_with(value, mask)
+                mask = _mask_of(key, value, masks)
                 tokens = "mask" not in key and (_are_tokens(value) or key.endswith(_EMBEDS))
-                self._given.append(_Source(value, half, goes, tokens))
+                self._given.append(_Source(value, half, mask, tokens))
                 if tokens:
                     self.lengths.setdefault(half, value.shape[1])
 
@@ -153,14 +178,13 @@ class Feeding:
         self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         values = [each for each in (*args, *kwargs.values()) if _is_plain(each)]
+        if self._masked and self._masked not in self._learnt:
+            self._note_tower(name, values)
         for value in values:
             for source in self._given:
                 if _same(value, source.tensor):
                     if source.is_tokens:
                         self._direct.add(name)
-                    if source.goes_with_mask is not None:
-                        goes = self.towers.get(name, False) or source.goes_with_mask
-                        self.towers[name] = goes
                 elif source.is_tokens and _are_tokens(value) and name not in self._others:
                     self._widen(source, value)
             if _are_tokens(value) and value.shape[0] in self._sizes():
@@ -173,6 +197,32 @@ class Feeding:
                     self._widen(source, embeds)
         if self._has_decoder:
             self._note_half(name, values)
+
+    def _note_tower(self, name: str, values: list[Tensor]) -> None:
+        """Note whose tokens a module is fed with: of one mask, or of none.
+
+        A block may take the states of another model, or a condition without tokens, beside its own;
+        where it is not known of some states what they were made of, it is in no tower.
+        """
+        masks = self._masks.setdefault(name, set())
+        for value in values:
+            sources = [each.mask for each in self._given if _same(value, each.tensor)]
+            if sources:
+                masks.update(sources)
+            elif value.ndim == 3 and value.is_floating_point():
+                masks.add(self._mask_inside(value))
+        known = masks - {None}
+        if "" in known or len(known) > 1:
+            self.towers.pop(name, None)
+        elif masks:
+            self.towers[name] = next(iter(known), None)
+
+    def _mask_inside(self, value: Tensor) -> str | None:
+        """The mask of states, as in `_Made`; learned ones, such as queries, have none."""
+        made = self._made_of(value)
+        if made is not None:
+            return made.mask
+        return None if not value.is_meta and value.data_ptr() in self._learned else ""
 
     def _widen(self, source: _Source, value: Tensor) -> None:
         tokens, length = source.tensor.shape[1], value.shape[1]
@@ -217,8 +267,12 @@ class Feeding:
         for source in self._given:
             if _same(value, source.tensor):
                 return source.half
-        made, half = self._made.get(id(value), (None, None))
-        return half if made is not None and made() is value else None
+        made = self._made_of(value)
+        return None if made is None else made.half
+
+    def _made_of(self, value: Tensor) -> _Made | None:
+        made = self._made.get(id(value))
+        return made if made is not None and made.tensor() is value else None
 
     def _leave(
         self,
@@ -229,9 +283,10 @@ class Feeding:
         output: Any,
     ) -> None:
         half = self.fed.get(name) or half_by_name(name)
-        if self._has_decoder and half is not None:
-            for value in _tensors(output):
-                self._made[id(value)] = weakref.ref(value), half
+        for value in _tensors(output):
+            before = self._made_of(value)  # by a module inside, which returned the very same
+            mask = self.towers.get(name, "" if before is None else before.mask)
+            self._made[id(value)] = _Made(weakref.ref(value), half, mask)
         for source in self._given if name in self._direct and _is_plain(output) else ():
             looked_up = source.is_tokens and output.shape[:-1] == source.tensor.shape
             if looked_up and any(_same(each, source.tensor) for each in args if _is_plain(each)):
@@ -287,11 +342,19 @@ def _place(tensor: Tensor, value: Tensor) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def _goes_with(value: Tensor, mask: TokenMask) -> bool:
+def _mask_of(key: str, value: Tensor, masks: Mapping[str, MaskShape]) -> str | None:
+    """The key of the mask whose tokens an input has: of one of its own before the others'."""
+    own = [each for each in masks if key.startswith(mask_prefix(each))]
+    nearest = max(own, key=lambda each: len(mask_prefix(each)), default="")
+    return nearest if own and _goes_with(value, masks[nearest]) else None
+
+
+def _goes_with(value: Tensor, mask: MaskShape) -> bool:
     """Tell whether an input has the mask's tokens: (B, T), (B, T, D), or audio's (B, D, T)."""
-    if value.ndim not in (2, 3) or value.shape[0] != mask.size:
+    size, length = mask
+    if value.ndim not in (2, 3) or value.shape[0] != size:
         return False
-    return mask.length in (value.shape[1], value.shape[-1])
+    return length in (value.shape[1], value.shape[-1])
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

@@ -89,7 +89,8 @@ def capture_activations(
     Raises:
         LayerNotFoundError: A selector matches nothing; or in a forward of the model a named layer
             is not called or gives no tensor or rows, or no layer does.
-        ConfigError: The model or a layer was made by `torch.jit` and takes no hooks.
+        ConfigError: It is no module; or the model or a layer was made by `torch.jit` and takes no
+            hooks.
 
     Example:
         >>> import torch

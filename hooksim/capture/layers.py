@@ -1,6 +1,6 @@
 """Layers by their dotted names: what a model has, and what a selector picks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import getattr_static
 from typing import NamedTuple
 
@@ -68,10 +68,6 @@ def list_layers(model: nn.Module) -> list[str]:
         >>> list_layers(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
         ['0', '1']
     """
-    given: object = model
-    if not isinstance(given, nn.Module):
-        own = " Its own names are in .layers." if hasattr(given, "layers") else ""
-        raise ConfigError(f"model: expected a torch.nn.Module, got {type(given).__name__}.{own}")
     return list(_first_names(named_layers(unwrap(model))))
 
 
@@ -83,7 +79,14 @@ def unwrap(model: nn.Module) -> nn.Module:
 
     Returns:
         The innermost model; `model` itself where nothing is wrapped around it.
+
+    Raises:
+        ConfigError: It is no module.
     """
+    given: object = model
+    if not isinstance(given, nn.Module):
+        own = " Its own names are in .layers." if hasattr(given, "layers") else ""
+        raise ConfigError(f"model: expected a torch.nn.Module, got {type(given).__name__}.{own}")
     while True:
         if isinstance(model, _PARALLEL):
             model = model.module
@@ -229,19 +232,22 @@ def _select(
         if not _is_called(layers[exact]):
             raise LayerNotFoundError(_never_called(model, layers[exact], exact, label))
         return [SelectedLayer(exact, layers[exact], firing, True)]
-    pattern = name_pattern(name)
-    found = [
-        SelectedLayer(known, module, firing, False)
-        for known, module in _first_names(layers).items()
-        if pattern.fullmatch(known)
-    ]
-    if not found:
+    callable_layers = _first_names(layers)
+    matched = _matched(name, callable_layers)
+    if not matched and not name.startswith("re:"):
+        matched = _matched(stripped(name), callable_layers)
+    if not matched:
         raise LayerNotFoundError(
             f"no layer of {model_title(model, label)} matches {selector!r}. "
-            f"{close_layers(name, _first_names(layers))}"
+            f"{close_layers(name, callable_layers)}"
             "hooksim.list_layers(model) shows all."
         )
-    return found
+    return [SelectedLayer(known, layers[known], firing, False) for known in matched]
+
+
+def _matched(selector: str, known: Iterable[str]) -> list[str]:
+    pattern = name_pattern(selector)
+    return [name for name in known if pattern.fullmatch(name)]
 
 
 def _never_called(model: nn.Module, module: nn.Module, name: str, label: str) -> str:

@@ -9,11 +9,14 @@ from torch import Tensor
 __all__ = [
     "DECODER_MASK",
     "MASK",
+    "SHORTENS",
     "ends_in_runs",
     "is_added",
     "is_binary",
     "kept_tokens",
     "mask_key",
+    "mask_prefix",
+    "masks_of_others",
     "padding_is_marked",
 ]
 
@@ -23,6 +26,9 @@ _LEAST = -1000.0
 MASK = "attention_mask"
 DECODER_MASK = "decoder_attention_mask"
 """The keys under which transformers' tokenizers and models know masks."""
+
+SHORTENS = "_get_feat_extract_output_lengths"
+"""The method by which the audio models of transformers tell how long a shortened input is."""
 
 _TORCH = "key_padding_mask"
 
@@ -146,3 +152,46 @@ def mask_key(inputs: Mapping[str, Any], key: str) -> str | None:
         if fits and str(name).endswith(_TORCH) and inputs[name] is not None:
             return str(name)
     return None
+
+
+def mask_prefix(key: str) -> str:
+    """Give how the inputs that a mask goes with are called.
+
+    Args:
+        key: The mask's key.
+
+    Returns:
+        What their names begin with; empty for any name.
+
+    Example:
+        >>> mask_prefix("pixel_attention_mask"), mask_prefix("attention_mask")
+        ('pixel_', '')
+    """
+    return key.removesuffix(MASK) if key.endswith(MASK) else ""
+
+
+def masks_of_others(inputs: Mapping[str, Any], key: str) -> list[str]:
+    """Find the masks that go with other inputs than the usual one, such as those of a second tower.
+
+    Args:
+        inputs: The batch's mapping.
+        key: The key of the mask that rows ask for.
+
+    Returns:
+        The keys of the other masks `(samples, tokens)` of 0 and 1, but for a decoder's.
+
+    Example:
+        >>> mask, patches = torch.ones(2, 3).long(), torch.zeros(2, 3, 8)
+        >>> inputs = {"attention_mask": mask, "pixel_values": patches, "pixel_attention_mask": mask}
+        >>> masks_of_others({**inputs, "global_attention_mask": mask}, "attention_mask")
+        ['pixel_attention_mask']
+    """
+    found = []
+    for name in map(str, inputs):
+        value, prefix = inputs[name], mask_prefix(name)
+        if not name.endswith(MASK) or name in (key, DECODER_MASK) or not isinstance(value, Tensor):
+            continue
+        named = any(str(each).startswith(prefix) for each in inputs if each != name)
+        if named and value.ndim == 2 and is_binary(value):
+            found.append(name)
+    return found

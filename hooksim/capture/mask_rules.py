@@ -8,8 +8,23 @@ from torch import Tensor, nn
 
 from hooksim.capture.calls import forward_parameters
 from hooksim.capture.decoder_inputs import DECODER_INPUTS
-from hooksim.capture.feeding import DECODER, ENCODER, Feeding, InputHook, OutputHook, half_by_name
-from hooksim.capture.mask_forms import DECODER_MASK, MASK, mask_key, padding_is_marked
+from hooksim.capture.feeding import (
+    DECODER,
+    ENCODER,
+    Feeding,
+    InputHook,
+    MaskShape,
+    OutputHook,
+    half_by_name,
+)
+from hooksim.capture.mask_forms import (
+    DECODER_MASK,
+    MASK,
+    SHORTENS,
+    mask_key,
+    masks_of_others,
+    padding_is_marked,
+)
 from hooksim.capture.masks import TokenMask
 from hooksim.capture.rows import Rows
 from hooksim.errors import ConfigError, NoRowsError, ShapeError
@@ -37,14 +52,17 @@ class MaskRules:
         halves = (name for name in layers if half_by_name(name) == ENCODER)
         self._encoder = next(halves, "")
 
-    def expect(self, inputs: Mapping[str, Any], mask: TokenMask | None) -> None:
+    def expect(self, inputs: Mapping[str, Any], masks: Sequence["BatchMasks"]) -> None:
         """Say what the forward that comes is fed with, so that it is known again inside.
 
         Args:
             inputs: The model's inputs by name, as they are passed to it.
-            mask: The batch's mask, if there is one.
+            masks: The batch's masks, one for each view.
         """
-        self.feeding.expect(inputs, mask)
+        shapes: dict[str, MaskShape] = {}
+        for each in masks:
+            shapes = {**shapes, **each.shapes}
+        self.feeding.expect(inputs, shapes)
 
     def rest(self) -> None:
         """Let the tensors of a forward go that came to its end."""
@@ -81,30 +99,31 @@ class MaskRules:
             return None
         return self.feeding.fed.get(layer) or half_by_name(layer)
 
-    def takes_mask(self, layer: str) -> bool:
-        """Tell whether the mask says anything about a layer.
+    def mask_of(self, layer: str) -> str | None:
+        """Tell which mask says something about a layer.
 
         Args:
             layer: The layer's name.
 
         Returns:
-            False for the layers of a tower that is fed by an input without a mask, such as
-            `pixel_values`.
+            The key of the mask of the inputs that feed the tower that it is in; None where these
+            have none, as `pixel_values` often; empty for a layer of no tower, whose mask is the one
+            that rows ask for.
         """
         towers = self.feeding.towers
         names = _upwards(self._home(layer))
-        return next((towers[name] for name in names if name in towers), True)
+        return next((towers[name] for name in names if name in towers), "")
 
-    def role(self, layer: str) -> tuple[str | None, bool]:
+    def role(self, layer: str) -> tuple[str | None, str | None]:
         """Say by what rule a layer gets its mask.
 
         Args:
             layer: The layer's name.
 
         Returns:
-            Its half, and whether it takes the mask: layers of one role and length share a mask.
+            Its half, and the key of its mask: layers of one role and length share a mask.
         """
-        return self.half(layer), self.takes_mask(layer)
+        return self.half(layer), self.mask_of(layer)
 
     def shortened(self, layer: str, mask: TokenMask, length: int) -> TokenMask | None:
         """Ask the model for the mask after its own shortening of time.
@@ -134,6 +153,8 @@ class MaskRules:
 class BatchMasks:
     """The masks of one batch, by layer.
 
+    State: `main`, the mask that rows ask for; `shapes`, of it and of other inputs' masks, by key.
+
     Args:
         rules: What the model's structure says.
         inputs: The batch's mapping on the CPU; empty where the batch is none.
@@ -157,6 +178,11 @@ class BatchMasks:
         self.key = mask_key(inputs, key) or key
         self.size = size
         self.main = _read(inputs, self.key, size, rows.mask_is_padding)
+        self._inputs = inputs
+        others = masks_of_others(inputs, self.key) if inputs else []
+        self._masks = {self.key: self.main}
+        self.shapes = {} if self.main is None else {self.key: (self.main.size, self.main.length)}
+        self.shapes |= {other: tuple(inputs[other].shape) for other in others}
         self.decoder_key = mask_key(inputs, DECODER_MASK) or DECODER_MASK
         self.decoder = _read(inputs, self.decoder_key, size)
         self.decoder_length = _decoder_length(inputs, self.decoder)
@@ -187,22 +213,35 @@ class BatchMasks:
         return self._of_encoder(layer, length)
 
     def _of_encoder(self, layer: str, length: int) -> TokenMask | None:
-        if not self.rules.takes_mask(layer):
+        key = self.rules.mask_of(layer)
+        if key is None:
             return None
-        if self.main is not None and length == self.main.length:
-            return self.main
-        wider = self._wider(ENCODER, self.main, length)
-        if wider is not None or self.main is None:
+        mask = self._of_input(key or self.key)
+        if mask is not None and length == mask.length:
+            return mask
+        if mask is not self.main and (mask is None or mask.full):
+            return None
+        wider = self._wider(ENCODER, mask, length) if mask is self.main else None
+        if wider is not None or mask is None:
             return wider
-        if ("", length) not in self._made:
-            shorter = self.rules.shortened(layer, self.main, length)
+        if (key, length) not in self._made:
+            shorter = self.rules.shortened(layer, mask, length)
             if shorter is None:
-                raise _mismatch(length, self.main, self.key)
-            self._made["", length] = shorter
-        return self._made["", length]
+                raise _mismatch(length, mask, key or self.key)
+            self._made[key, length] = shorter
+        return self._made[key, length]
+
+    def _of_input(self, key: str) -> TokenMask | None:
+        """The mask of a key; another than the one asked for is read where a layer needs it."""
+        if key not in self._masks:
+            self._masks[key] = _read(self._inputs, key, self.size) if key in self.shapes else None
+        return self._masks[key]
 
     def _of_decoder(self, length: int) -> TokenMask | None:
-        if self.decoder_length is None or length == self.decoder_length:
+        if self.decoder_length is None:
+            # Nothing is for a decoder: what is called one reads the tokens of the batch.
+            return self.main if self.main is not None and length == self.main.length else None
+        if length == self.decoder_length:
             return self.decoder
         wider = self._wider(DECODER, self.decoder, length)
         if wider is not None:
@@ -300,7 +339,7 @@ def _shorten(
     module: nn.Module | None, mask: TokenMask, length: int, options: dict[str, bool]
 ) -> Tensor | None:
     """Call the methods by which the audio models of transformers shorten a mask."""
-    lengths_after = getattr(module, "_get_feat_extract_output_lengths", None)
+    lengths_after = getattr(module, SHORTENS, None)
     mask_after = getattr(module, "_get_feature_vector_attention_mask", None)
     keep = mask.keep_on(torch.device("cpu"))
     try:

@@ -112,6 +112,28 @@ class TokenMask:
         """
         return self._on("keep", device, lambda: self._kept)
 
+    def padding_on(self, device: torch.device) -> Tensor:
+        """Give the padding on a device, to fill activations with.
+
+        Args:
+            device: Where the activation is.
+
+        Returns:
+            `(size, length, 1)` bool, True for padding.
+        """
+        return self._on("padding", device, lambda: ~self._kept[:, :, None])
+
+    def counts_on(self, device: torch.device) -> Tensor:
+        """Give the number of real tokens of each sequence.
+
+        Args:
+            device: Where the activation is.
+
+        Returns:
+            `(size, 1)` int64.
+        """
+        return self._on("counts", device, lambda: self._kept.sum(dim=1, keepdim=True))
+
     def positions_on(self, device: torch.device) -> Tensor:
         """Give the places of the real tokens in the flattened batch.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from hooksim.capture.batches import describe
 from hooksim.capture.rows import Rows, batch_first_hint
@@ -61,7 +62,16 @@ def choose_output(output: Any, rows: Rows, size: int | None = None) -> ChosenOut
         raise NoRowsError(
             f"its output is {type(output).__name__}, which holds no tensor. Select another layer."
         )
-    tensors = {name: value for name, value in _walk(elements) if isinstance(value, torch.Tensor)}
+    found = dict(_walk(elements))
+    if rows.output_index is None and any(
+        isinstance(each, PackedSequence) for each in found.values()
+    ):
+        raise NoRowsError(
+            "it gives a PackedSequence, in which the samples of each step stand one after the "
+            "other. Select a layer after pad_packed_sequence, or another output with "
+            "Rows(output_index=...)."
+        )
+    tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
     name = _wanted(output, tensors, rows, size)
     skipped = tuple(other for other in tensors if other != name)
     larger = tuple(
@@ -86,7 +96,7 @@ def _elements(value: Any) -> list[tuple[str, Any]] | None:
 
 def _walk(elements: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     for name, value in elements:
-        inner = _elements(value)
+        inner = None if isinstance(value, PackedSequence) else _elements(value)
         if inner is None:
             yield name, value
         else:

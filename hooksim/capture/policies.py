@@ -44,10 +44,9 @@ def _token_mean(activation: Tensor, tokens: TokenMask, _channel: int) -> Tensor:
     dtype = wide_dtype(activation.dtype)
     if tokens.full:
         return activation.mean(dim=1, dtype=dtype)
-    keep = tokens.keep_on(activation.device)
     # Not a product with the mask: padding may hold NaN, and 0 * NaN is NaN.
-    total = activation.masked_fill(~keep[:, :, None], 0).sum(dim=1, dtype=dtype)
-    return total / keep.sum(dim=1, keepdim=True)
+    real = activation.masked_fill(tokens.padding_on(activation.device), 0)
+    return real.sum(dim=1, dtype=dtype) / tokens.counts_on(activation.device)
 
 
 def _position_mean(activation: Tensor, _tokens: TokenMask, channel: int) -> Tensor:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -278,9 +279,13 @@ class ModelReader:
             self._note([Note("runs_whole", text)])
 
     def _hint(self, call: Call, item: Any) -> str:
-        """Say which input is missing, unless the model was called in another way than by names."""
+        """Say which input is missing or no tensor, unless the model was not called by names."""
         if self._caller.forward is not None or "" in call.given:
             return ""
+        kinds = (list, tuple, np.ndarray)
+        others = {key: each for key, each in call.passed.items() if isinstance(each, kinds)}
+        if unread := not_tensors(others):
+            return f"; {', '.join(map(repr, others))}:{unread}".rstrip(".")
         halves = (item.a, item.b) if isinstance(item, PairedBatch) else ()
         other = [key for half in halves if isinstance(half, Mapping) for key in half]
         return missing_inputs_hint(self.model, call.inputs, call.passed, other)
@@ -296,8 +301,7 @@ class ModelReader:
     def _learning(
         self, call: Call, masks: list[BatchMasks], watches: list[tuple[nn.Module, InputHook]]
     ) -> Iterator[None]:
-        mask = next((each.main for each in masks if each.main is not None), None)
-        self._rules.expect(call.passed, mask)
+        self._rules.expect(call.passed, masks)
         seen = [*self._rules.watch(), *watches]
         given = [] if self._expected else self._channels.hooks()
         with input_hooks(seen), output_hooks(self._rules.listen()), forward_hooks(given):
@@ -354,8 +358,7 @@ def _doubts(title: str, padding: UnmaskedPadding, times: TimeFirst) -> list[Note
     """Say what was seen going into the model that makes its values doubtful."""
     notes = []
     if padding.found:
-        text = f"{title}: {padding.found}, so the rows hold padding. Give the tokenizer's mask too."
-        notes.append(Note(PADDING, text))
+        notes.append(Note(PADDING, f"{title}: {padding.found}"))
     if times.found:
         text = (
             f"{title}: {times.found}, but there stand the samples of the loader. Build it with "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -114,11 +115,11 @@ class Routed:
         if not any(rows.values()):
             return ""
         whole = self._given.get(group.owner, [])
-        numbers = {_numbers(shape) for shape in whole if shape[0] == self._size}
+        numbers = {prod(shape) for shape in whole if shape[0] == self._size}
         for name in (group.owner, *self._beside(group.owner)):
             for shape in self._given.get(name, []):
                 flat = len(shape) == 2 and shape[0] != self._size
-                if flat and (name == group.owner or _numbers(shape) in numbers):
+                if flat and (name == group.owner or prod(shape) in numbers):
                     called = f"{stripped(name)!r} " if stripped(name) else "the model "
                     return f"{called}was given {shape[0]} rows, for {self._size} samples"
         return ""
@@ -146,10 +147,3 @@ def _found(modules: dict[str, nn.Module]) -> Iterator[_Experts]:
         for members in by_class.values():
             if len(members) > 1 and owner in modules:
                 yield _Experts(owner, {each: modules[each] for each in members if each in modules})
-
-
-def _numbers(shape: tuple[int, ...]) -> int:
-    product = 1
-    for length in shape:
-        product *= length
-    return product

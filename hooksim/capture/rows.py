@@ -1,7 +1,9 @@
 """The row policy: which numbers of an activation stand for a sample."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from types import NoneType
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,15 @@ from hooksim.errors import ConfigError, NoRowsError, ShapeError
 from hooksim.spelling import close_names
 
 __all__ = ["Rows", "TakenRows", "as_rows", "batch_first_hint", "take_rows"]
+
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "normalize": ((bool,), "True or False"),
+    "mask": ((str,), "the key of a mask in the batch"),
+    "output_index": ((Integral, str, NoneType), "a whole number, a name or None"),
+    "batch_dim": ((Integral,), "a whole number"),
+    "channel_dim": ((Integral, NoneType), "a whole number or None"),
+    "mask_is_padding": ((bool, NoneType), "True, False or None"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Rows:
             made it: then the L steps stand for the tokens.
 
     Raises:
-        ConfigError: The policy is not known.
+        ConfigError: The policy is not known, or another argument is of no such kind.
 
     Example:
         >>> Rows("mean", normalize=True).policy
@@ -68,11 +79,15 @@ class Rows:
     mask_is_padding: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
+        if self.policy not in tuple(POLICIES):  # a list is none, and has no hash
             raise ConfigError(
                 f"rows: no policy {self.policy!r}. {close_names(str(self.policy), POLICIES)}"
                 f"Known: {', '.join(map(repr, POLICIES))}."
             )
+        for name, (kinds, expected) in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise ConfigError(f"rows: {name}: expected {expected}, got {value!r}.")
 
 
 class TakenRows(NamedTuple):
@@ -164,8 +179,8 @@ def take_rows(
         Rows `(n, d)`, n the number of samples, or of real tokens for the policy `token`.
 
     Raises:
-        NoRowsError: The policy takes no rows from this shape, it has no batch of this size, or it
-            holds no real numbers.
+        NoRowsError: The policy takes no rows from this shape, it has no batch of this size or no
+            such dimension for channels, or it holds no real numbers.
         ShapeError: The mask does not fit.
         ConfigError: The policy `mean` has the batch of a 4-D activation named as its channels.
 
@@ -180,7 +195,7 @@ def take_rows(
     policy = POLICIES[rows.policy].get(batch.ndim)
     if policy is None:
         raise NoRowsError(_no_policy(rows.policy, plain))
-    channel = _channel(batch.ndim, rows)
+    channel = _channel(tuple(plain.shape), rows)
     if batch.ndim == 3 and channel == 1:
         batch = batch.transpose(1, 2)
     tokens = None if mask_of is None or batch.ndim != 3 else mask_of(batch.shape[1])
@@ -245,12 +260,19 @@ def _refuse_padding(batch: Tensor, policy: str, mask_of: Callable[[int], TokenMa
             )
 
 
-def _channel(ndim: int, rows: Rows) -> int:
+def _channel(shape: tuple[int, ...], rows: Rows) -> int:
     """Give the channel dimension once the batch is in front; 0 where it is the batch's."""
+    ndim = len(shape)
     if rows.channel_dim is None and ndim == 3:
         return 2
-    channel = (1 if rows.channel_dim is None else rows.channel_dim) % ndim
-    batch = rows.batch_dim % ndim
+    wanted = 1 if rows.channel_dim is None else rows.channel_dim
+    is_read = ndim == 3 or (ndim == 4 and rows.policy == "mean")
+    if is_read and not -ndim <= wanted < ndim:
+        raise NoRowsError(
+            f"its output {shape} has no dimension {wanted} for channels. Use channel_dim=-1 for "
+            "the last one."
+        )
+    channel, batch = wanted % ndim, rows.batch_dim % ndim
     if channel == batch:
         return 0
     return channel + 1 if channel < batch else channel

@@ -116,6 +116,10 @@ class ViewLayers:
             check_hookable(layer.module, f"layer {layer.name!r} of {self.title}")
         self.firings: list[Firing] = []
         self.infos: list[LayerInfo] = []
+        self._places: dict[Firing, int] = {}  # a list would be searched once a firing
+        self._by_module: dict[nn.Module, list[SelectedLayer]] = {}
+        for layer in self.selected:
+            self._by_module.setdefault(layer.module, []).append(layer)
 
     def wants(self, firing: Firing) -> bool:
         """Tell whether a firing is read.
@@ -126,7 +130,7 @@ class ViewLayers:
         Returns:
             True for every selected firing on the first batch, for the settled ones later.
         """
-        return firing in self.firings if self.firings else bool(self._asking(firing))
+        return firing in self._places if self._places else bool(self._asking(firing))
 
     def is_named(self, firing: Firing) -> bool:
         """Tell whether the user named this layer, so that it must give rows.
@@ -148,7 +152,7 @@ class ViewLayers:
         Returns:
             True where one of its calls may be read.
         """
-        return any(layer.module is module for layer in self.selected)
+        return module in self._by_module
 
     def where(self, firing: Firing) -> str:
         """Name a firing in a message.
@@ -172,7 +176,7 @@ class ViewLayers:
         Returns:
             The first name it was selected by.
         """
-        return next(layer.name for layer in self.selected if layer.module is firing.module)
+        return self._by_module[firing.module][0].name
 
     def row_width(self, firing: Firing) -> int | None:
         """Give the width that the first batch had.
@@ -183,9 +187,7 @@ class ViewLayers:
         Returns:
             d of its rows; None before `settle`.
         """
-        if not self.firings:
-            return None
-        return self.infos[self.firings.index(firing)].row_width
+        return self.infos[self._places[firing]].row_width if self._places else None
 
     def settle(
         self,
@@ -218,8 +220,8 @@ class ViewLayers:
                         raise LayerNotFoundError(f"layer {name!r} of {self.title}: {dropped[name]}")
         if not chosen:
             raise LayerNotFoundError(nothing_left(self.title, dropped))
-        self.firings = list(chosen.values())
-        self.infos = [_info(name, firing, captured[firing]) for name, firing in chosen.items()]
+        infos = [_info(name, firing, captured[firing]) for name, firing in chosen.items()]
+        self._fix(list(chosen.values()), infos)
         return [*_drop_notes(self.title, dropped), *_output_notes(self.title, chosen, captured)]
 
     def turned_notes(self, in_front: Mapping[Hashable, bool]) -> list[Note]:
@@ -249,14 +251,17 @@ class ViewLayers:
         """
         places = {info.name: place for place, info in enumerate(self.infos)}
         kept = [places[name] for name in names]
-        self.firings = [self.firings[place] for place in kept]
-        self.infos = [self.infos[place] for place in kept]
+        self._fix([self.firings[place] for place in kept], [self.infos[place] for place in kept])
+
+    def _fix(self, firings: list[Firing], infos: list[LayerInfo]) -> None:
+        self.firings, self.infos = firings, infos
+        self._places = {firing: place for place, firing in enumerate(firings)}
 
     def _asking(self, firing: Firing) -> list[SelectedLayer]:
         return [
             layer
-            for layer in self.selected
-            if layer.module is firing.module and layer.firing in (None, firing.number)
+            for layer in self._by_module.get(firing.module, ())
+            if layer.firing in (None, firing.number)
         ]
 
 

@@ -7,6 +7,7 @@ from zipfile import ZipFile
 
 from hooksim.capture.batches import PairedBatch
 from hooksim.cli.batching import Batches, BatchSize, ModelSpecs
+from hooksim.cli.places import namesake
 from hooksim.errors import ConfigError
 from hooksim.loading import local_path
 from hooksim.loading.wording import first_line, listed
@@ -82,7 +83,8 @@ def read_npz(path: str) -> "dict[str, np.ndarray[Any, Any]]":
 
     file = local_path(path)
     if not file.is_file():
-        raise ConfigError(f"path: no file {path!r} in {str(Path.cwd())!r}")
+        close = namesake(Path(path), "*.npz")
+        raise ConfigError(f"path: no file {path!r}{close or f' in {str(Path.cwd())!r}'}")
     try:
         with file.open("rb") as stream:
             _check_kind(path, stream)
@@ -91,7 +93,8 @@ def read_npz(path: str) -> "dict[str, np.ndarray[Any, Any]]":
     except ConfigError:
         raise
     except Exception as error:  # zip files, compressions and arrays have each their own errors
-        raise ConfigError(f"path: cannot read {path!r}: {first_line(error)}") from error
+        objects = ". Save texts by np.array(names, dtype=str)" * ("Object arrays" in str(error))
+        raise ConfigError(f"path: cannot read {path!r}: {first_line(error)}{objects}") from error
 
 
 def _check_kind(path: str, stream: BinaryIO) -> None:

@@ -1,5 +1,6 @@
 """The configuration of a checkpoint that is looked at alone: a path, and changes to it."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -7,8 +8,10 @@ from pydantic import BeforeValidator, Field
 
 from hooksim.cli.config import ConfigFile, RowsSpec, SharedKeys, SideSpec, check_keys
 from hooksim.cli.document import apply_override
+from hooksim.cli.recorded import SIDE_KINDS
 from hooksim.errors import ConfigError
 from hooksim.loading.wording import listed
+from hooksim.spelling import did_you_mean
 
 __all__ = ["BareKeys", "read_bare"]
 
@@ -48,9 +51,11 @@ def read_bare(path: str, overrides: Sequence[str]) -> ConfigFile[BareKeys]:
     for override in overrides:
         key = override.partition("=")[0].partition(".")[0]
         if key not in _CHANGEABLE:
+            of_model = key in inspect.signature(SIDE_KINDS["transformers"]).parameters
+            close = f", did you mean model_a.{key}?" if of_model else did_you_mean(key, _CHANGEABLE)
             raise ConfigError(
-                f"--set {override!r}: of a checkpoint alone {listed(_CHANGEABLE)} can be changed; "
-                "any other key needs a configuration"
+                f"--set {override!r}: of a checkpoint alone {listed(_CHANGEABLE)} can be changed"
+                f"{close or '; any other key needs a configuration'}"
             )
         apply_override(document, override)
     return check_keys(path, document, BareKeys)

@@ -3,7 +3,9 @@
 import shutil
 from textwrap import wrap
 
-__all__ = ["in_columns", "terminal_width"]
+__all__ = ["in_columns", "table_width", "terminal_width"]
+
+_NO_LIMIT = 1 << 16  # columns
 
 
 def terminal_width() -> int:
@@ -13,6 +15,16 @@ def terminal_width() -> int:
         Their number; 80 where there is no terminal.
     """
     return shutil.get_terminal_size().columns
+
+
+def table_width() -> int:
+    """Ask how wide a table may be.
+
+    Returns:
+        The terminal's columns, or those of `COLUMNS`; where the output goes into a file or a pipe
+        so many that each row stays one line, for `grep` and its kind.
+    """
+    return shutil.get_terminal_size((_NO_LIMIT, 1)).columns
 
 
 def in_columns(text: str, width: int | None = None, indent: str = "") -> str:

@@ -62,7 +62,10 @@ def _wording(errors: Sequence[ErrorDetails], key: str) -> str:
             return first["msg"]
         case "union_tag_invalid":
             names = re.findall(r"'([^']*)'", context["expected_tags"])
+            words = [each.strip() for each in context["tag"].split(",")]
             close = did_you_mean(context["tag"], names)
+            if len(words) > 1 and set(words) <= set(names):
+                close = f", did you mean [{', '.join(words)}]?"
             return f"expected one of {listed(names)}, got {context['tag']!r}{close}"
         case "value_error":
             return str(context["error"]).removeprefix(f"{key}: ")

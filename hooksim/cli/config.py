@@ -1,5 +1,6 @@
 """The configuration of a comparison: its keys, how it is read, and where its errors point."""
 
+import inspect
 import logging
 import re
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from hooksim.capture.rows import Rows
 from hooksim.cli.complaint import describe
@@ -24,6 +26,7 @@ from hooksim.errors import (
     HooksimError,
     LayerNotFoundError,
     MissingWeightsError,
+    NonFiniteError,
 )
 from hooksim.measures.choice import MEASURES
 
@@ -38,6 +41,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger("hooksim.cli")
+
+_ENDINGS = {".txt": "text", ".jsonl": "text", ".npz": "npz"}  # of files, for each a kind of data
+_OPTIONS = ("checkpoint_every", "dry_run", "json", "out", "overwrite", "resume", "verbose")
 
 
 def _listed(value: Any) -> Any:
@@ -63,8 +69,18 @@ def _pattern(selector: str) -> str:
     return selector
 
 
+def _no_bare_path(value: Any) -> Any:
+    """Refuse a path alone where its ending says which kind of data it is."""
+    kind = _ENDINGS.get(Path(value).suffix) if isinstance(value, str) else None
+    if kind is None:
+        return value
+    raise PydanticCustomError(
+        "no_mapping", "{example}", {"example": f"{{kind: {kind}, path: {value}}}"}
+    )
+
+
 SideSpec = Annotated[dict[str, Any], KindOf(SIDE_KINDS), LocalPath]
-DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS)]
+DataSpec = Annotated[dict[str, Any], KindOf(DATA_KINDS), BeforeValidator(_no_bare_path)]
 MeasureSpec = Annotated[
     Any, KindOf(MEASURES, tag="name"), AfterValidator(_measure), _short_for("name")
 ]
@@ -110,6 +126,22 @@ class SharedKeys(Strict):
     on_nonfinite: Literal["error", "drop"] = "error"
     memory_budget: Annotated[int, Field(ge=0)] | None = None
     progress: bool = True
+
+    @classmethod
+    def _elsewhere(cls, key: str) -> str:
+        """Name the mapping that has this key, or the option of the command."""
+        if key in _OPTIONS:
+            return f"; it is an option: --{key.replace('_', '-')}"
+        tables = {"data": DATA_KINDS, "a model": SIDE_KINDS}
+        for place, table in tables.items():
+            known = {
+                each for maker in table.values() for each in inspect.signature(maker).parameters
+            }
+            if key in known:
+                return f"; it is a key of {place}"
+            if f"{key}_a" in known:
+                return f"; {place} has '{key}_a' and '{key}_b'"
+        return ""
 
 
 class Config(SharedKeys):
@@ -169,13 +201,30 @@ class ConfigFile(Generic[Keys]):
             raise type(error)(f"{self.path}: {self._placed(error, key)}") from error
         except HooksimError as error:
             raise type(error)(f"{self._reworded(error)}{self._advice(error)}") from error
+        except Exception as error:
+            if key:  # of a factory, say: whose code it is that failed
+                error.add_note(f"{self.path}: {key}")
+            elif self._may_be_too_long(error):
+                error.add_note(
+                    "where a text is longer than the model takes, data.max_length cuts it"
+                )
+            raise
+
+    def _may_be_too_long(self, error: Exception) -> bool:
+        """Whether a forward over text failed as one does that has no position for a token."""
+        forward = any("in the forward pass" in note for note in getattr(error, "__notes__", []))
+        text = (self.keys.data or {}).get("kind") == "text"
+        words = r"out of range|max_position|expanded size|must match|device-side assert"
+        return forward and text and re.search(words, str(error)) is not None
 
     def _reworded(self, error: Exception) -> str:
         """The message with the file's keys for the arguments of `compare`."""
         return in_yaml(str(error), [*type(self.keys).model_fields, "allow_missing"])
 
     def _advice(self, error: Exception) -> str:
-        """What a file can do about sides in another order."""
+        """What a file can do about sides in another order, and about rows that are no numbers."""
+        if isinstance(error, NonFiniteError) and "on_nonfinite" not in str(error):
+            return " on_nonfinite: drop leaves them out and counts them."
         data = self.keys.data or {}
         shuffled = data.get("kind") == "images" and data.get("order") != "as_is"
         if not isinstance(error, AlignmentError) or not shuffled:
@@ -185,7 +234,7 @@ class ConfigFile(Generic[Keys]):
     def _placed(self, error: Exception, key: str) -> str:
         """The message behind its key."""
         message = self._reworded(error)
-        if isinstance(self.keys, Config):
+        if "model_a" in type(self.keys).model_fields:  # what `hooksim layers` takes
             lists = f"`hooksim layers {self.path}`"
             message = message.replace("hooksim.list_layers(model)", lists)
         # Of a run it is A, B at a step, or, where each checkpoint is both, a model at a step.

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from hooksim.cli.places import namesake
 from hooksim.errors import ConfigError
 
 __all__ = ["apply_override", "read_document"]
@@ -14,6 +15,15 @@ _LARGEST = 1 << 20  # bytes of a configuration
 _MOST_VALUES = 100_000  # of a configuration, every alias counted with what it stands for
 _DEEPEST = 50  # levels
 _END = object()
+_SIDES = ("model", "tokenizer", "processor")
+# Keys whose value may be one word, and the mapping that it is short for, its place left open.
+_SHORT: dict[str, dict[str, Any]] = {
+    **{f"{each}_{end}": {"kind": "transformers", "path": None} for each in _SIDES for end in "ab"},
+    "checkpoints": {"kind": "transformers", "path": None},
+    "reference": {"kind": "transformers", "path": None},
+    "rows": {"policy": None},
+    "measures": {"name": None},
+}
 # What PyYAML raises, beside its own errors, for values that are none of the kind they claim to be.
 _NO_VALUE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
@@ -56,9 +66,15 @@ def read_document(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     try:
         with Path(path).open("rb") as file:
             text = file.read(_LARGEST + 1).decode("utf-8")
+    except IsADirectoryError as error:
+        raise ConfigError(
+            f"{path}: is a folder, expected a configuration: a YAML file that names models, data "
+            "and output"
+        ) from error
     except (OSError, ValueError) as error:  # no text, or a NUL in the name
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+        close = namesake(Path(path), "*.y*ml") if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"{path}: cannot be read: {reason}{close}") from error
     if len(text.encode("utf-8")) > _LARGEST:
         raise ConfigError(f"{path}: is larger than {_LARGEST:,} bytes, which no configuration is")
     try:
@@ -88,12 +104,16 @@ def apply_override(document: dict[str, Any], override: str) -> None:
         >>> apply_override(document, "measures.0.debiased=false")
         >>> document
         {'measures': [{'name': 'cka', 'debiased': False}]}
+        >>> document = {"rows": "mean"}
+        >>> apply_override(document, "rows.normalize=true")
+        >>> document
+        {'rows': {'policy': 'mean', 'normalize': True}}
     """
     path, equals, text = override.partition("=")
     if not equals or not path or "" in path.split("."):
         raise ConfigError(f"--set {override!r}: expected key.path=value")
-    try:
-        value = _plain_data(text)
+    try:  # an alias has nothing to stand for here: what looks like one is a pattern
+        value = text if text.startswith("*") else _plain_data(text)
     except ConfigError as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
     *parents, last = path.split(".")
@@ -103,10 +123,18 @@ def apply_override(document: dict[str, Any], override: str) -> None:
         key = _key_of(node, part, f"--set {override!r}", ".".join(parents[:depth]))
         if isinstance(node, dict) and node.get(key) is None:
             node[key] = {}
+        if isinstance(node[key], str):
+            node[key] = _written_out(node[key], parents[: depth + 1])
         node = node[key]
         if not isinstance(node, dict | list):
             raise ConfigError(f"--set {override!r}: {here} is {node!r}, not a mapping or list")
     node[_key_of(node, last, f"--set {override!r}", ".".join(parents))] = value
+
+
+def _written_out(word: str, path: Sequence[str]) -> Any:
+    """The mapping that a word is short for at this place; the word itself where it is none."""
+    name = next((part for part in reversed(path) if not part.isdecimal()), "")
+    return {key: value or word for key, value in _SHORT[name].items()} if name in _SHORT else word
 
 
 def _key_of(node: Any, part: str, where: str, path: str) -> Any:
@@ -164,4 +192,9 @@ def _syntax_error(error: yaml.YAMLError) -> str:
     """Say in one line what the parser found, and in which line of the file."""
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     mark = getattr(error, "problem_mark", None)
+    if "alias" in f"{getattr(error, 'context', None)} {problem}":
+        problem = "what begins with * needs quotes, such as '**.attention'"
+    if problem == "could not find expected ':'":  # the parser finds out in the line after
+        mark = getattr(error, "context_mark", None) or mark
+        problem += " and a blank behind a key"
     return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)

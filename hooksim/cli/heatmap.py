@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
+from hooksim.cli.stored import load_stored
 from hooksim.errors import ConfigError
 from hooksim.loading.local import local_path
 from hooksim.loading.wording import listed
@@ -126,7 +127,6 @@ def _loaded(
 ) -> "Comparison | Trajectory":
     """Load a saved result, or what a callback has left of a training."""
     from hooksim.callbacks.saved_run import is_run, load_run
-    from hooksim.results.saved import load_saved
 
     if is_run(folder) or is_run(folder / "hooksim"):  # which is told where the run is
         try:
@@ -140,7 +140,7 @@ def _loaded(
             raise ConfigError(f"--{told}{also}") from error
     if reference is not None:
         raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
-    return load_saved(folder)
+    return load_stored(folder)
 
 
 def _as_step(word: str) -> "Step":

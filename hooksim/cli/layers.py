@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hooksim.errors import ConfigError, LayerNotFoundError
+from hooksim.errors import ConfigError, LayerNotFoundError, MissingWeightsError
 from hooksim.loading.local import local_path
 
 if TYPE_CHECKING:
@@ -64,10 +64,11 @@ def run(options: argparse.Namespace) -> None:
         HooksimError: In one line, what is wrong.
     """
     from hooksim.cli.listing import COLUMNS_EXPLAINED, as_data, table
+    from hooksim.cli.recorded import is_recording
 
     if Path(options.source).suffix in (".yaml", ".yml"):
         sides, selected, legend = _of_config(options)
-    elif _is_recording(local_path(options.source, "CONFIG|PATH")):
+    elif is_recording(local_path(options.source, "CONFIG|PATH")):
         if options.set:
             raise ConfigError("--set changes a configuration; a recording has none")
         sides, selected, legend = _of_recording(options.source)
@@ -118,11 +119,6 @@ def _listing(
     return everything or chosen, [side.names for side in chosen], legend
 
 
-def _is_recording(folder: Path) -> bool:
-    """Whether a folder holds rows; one of a checkpoint holds weights."""
-    return (folder / "0.bin").is_file()
-
-
 def _of_recording(path: str) -> _Listing:
     from hooksim.cli.survey import survey
     from hooksim.recording import Recording, recorded_batches
@@ -137,6 +133,7 @@ def _of_recording(path: str) -> _Listing:
 def _of_checkpoint(options: argparse.Namespace) -> _Listing:
     from hooksim.cli.bare import read_bare
     from hooksim.cli.made_up import made_up_inputs
+    from hooksim.cli.recorded import check_side
     from hooksim.cli.survey import survey
     from hooksim.loading import load_model
     from hooksim.loading.checkpoint import transformers_messages_off
@@ -144,11 +141,13 @@ def _of_checkpoint(options: argparse.Namespace) -> _Listing:
     config = read_bare(options.source, options.set)
     keys = config.keys
     try:
+        check_side(keys.model_a)
         model, _ = load_model(keys.model_a)
-    except ConfigError as error:
-        raise ConfigError(str(error).removeprefix("path: ")) from error
-    with transformers_messages_off(), config.at():
-        batches = [made_up_inputs(model)]
+    except (ConfigError, MissingWeightsError) as error:
+        raise type(error)(str(error).removeprefix("path: ")) from error
+    with transformers_messages_off():
+        with config.at():
+            batches = [made_up_inputs(model)]
 
         def look(layers: Any = keys.layers_a) -> "list[Side]":
             return survey([model], batches, layers=[layers], rows=keys.rows or ["auto"])

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from hooksim.capture.reader import LayerInfo
-from hooksim.cli.columns import in_columns, terminal_width
+from hooksim.cli.columns import in_columns, table_width
 from hooksim.cli.survey import Side
 
 __all__ = ["COLUMNS_EXPLAINED", "as_data", "table"]
@@ -28,12 +28,12 @@ def table(side: Side, selected: Collection[str] | None = None, width: int | None
     Args:
         side: A surveyed side.
         selected: Names to mark with `*`; None marks none.
-        width: Columns of the terminal; None asks it (80 where there is none).
+        width: Columns of the terminal; None asks it (no limit where there is none).
 
     Returns:
         A title, a line for the columns, a line or two for each layer, and what was left out.
     """
-    width = width or terminal_width()
+    given, width = width, width or table_width()
     lines = [_COLUMNS, *(_cells(side, layer, selected) for layer in side.layers)]
     longest = [max(map(len, column)) for column in zip(*lines, strict=True)]
     others = sum(longest[2:]) + 2 * (len(longest) - 1)
@@ -47,7 +47,7 @@ def table(side: Side, selected: Collection[str] | None = None, width: int | None
         cells = (first.ljust(name), _cut(second, kind).ljust(kind), rest[0].ljust(longest[2]))
         numbers = (rest[1].rjust(longest[3]), rest[2].rjust(longest[4]))
         rows.append("  ".join([*cells, *numbers]).rstrip())
-    notes = [in_columns(f"({note.text})", width) for note in side.notes]
+    notes = [in_columns(f"({note.text})", given) for note in side.notes]
     return "\n".join([f"{side.title}, {len(side.layers)} layers", *rows, *notes]) + "\n"
 
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from hooksim.cli import compare, demo, heatmap, layers, report, trajectory
 from hooksim.cli.together import is_first, is_told, launched_processes
+from hooksim.cli.yaml_wording import in_yaml
 from hooksim.errors import ConfigError, HooksimError, LayerNotFoundError
 from hooksim.loading.wording import first_line
 from hooksim.spelling import did_you_mean
@@ -24,6 +25,8 @@ from hooksim.spelling import did_you_mean
 __all__ = ["main"]
 
 _DONE, _FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 0, 1, 2, 130, 143
+# Of `hooksim.compare`, in notes.
+_ARGUMENTS = ("rows", "layers_a", "layers_b", "block_size", "stop_early", "max_samples", "device")
 _SUBCOMMANDS = (demo, compare, trajectory, layers, heatmap, report)
 
 
@@ -38,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failure. Errors are one line on stderr; with `-v` their traceback comes first.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options, left = _parser().parse_known_args(arguments)
+        if left:
+            options.parser.error(_unrecognized(left, options))
     except SystemExit as stop:  # argparse ends the process for --help and for wrong usage
         return int(stop.code or _DONE)
     with _log_to_stderr(options.verbose), _terminable():
@@ -93,8 +98,23 @@ def _parser() -> argparse.ArgumentParser:
             name, parents=[common], help=summary, description=summary
         )
         module.add_arguments(subparser)
-        subparser.set_defaults(run=module.run)
+        subparser.set_defaults(run=module.run, parser=subparser)
     return parser
+
+
+def _unrecognized(left: Sequence[str], options: argparse.Namespace) -> str:
+    """Word the arguments that a command does not take, and what may have been meant."""
+    changes = getattr(options, "set", [])
+    cut = any(len(re.findall(r"[\[{]", each)) > len(re.findall(r"[\]}]", each)) for each in changes)
+    known = re.findall(r"--[a-z-]+", options.parser.format_usage())
+    close = did_you_mean(left[0], known).rstrip("?")
+    if cut:
+        close = "; a change with blanks needs quotes: --set 'KEY.PATH=VALUE'"
+    elif changes and "=" not in changes[-1]:
+        close = "; a change is one argument: --set KEY.PATH=VALUE"
+    elif options.run in (compare.run, trajectory.run) and not left[0].startswith("-"):
+        close = "; expected one configuration, a YAML file that names models, data and output"
+    return f"unrecognized arguments: {' '.join(left)}{close}"
 
 
 def _unexpected(error: Exception) -> str:
@@ -128,12 +148,19 @@ def _report(error: BaseException, line: str, code: int, verbose: bool) -> int:
     return code
 
 
+class _InYaml(logging.Formatter):
+    """Words notes, which speak of Python's arguments, as those who write YAML need them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        return in_yaml(super().formatMessage(record), _ARGUMENTS)
+
+
 @contextmanager
 def _log_to_stderr(verbose: bool) -> Iterator[None]:
     """Send the package's log to stderr while the command runs."""
     logger = logging.getLogger("hooksim")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname_in_front)s%(message)s"))
+    handler.setFormatter(_InYaml("%(levelname_in_front)s%(message)s"))
     handler.addFilter(_name_warnings)
     if not is_first():
         handler.setLevel(logging.ERROR)

@@ -4,8 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hooksim.errors import ConfigError
+from hooksim.spelling import did_you_mean
 
-__all__ = ["check_creatable"]
+__all__ = ["check_creatable", "namesake"]
 
 
 def check_creatable(out: Path, key: str) -> None:
@@ -35,3 +36,21 @@ def check_creatable(out: Path, key: str) -> None:
             f"{key}: {str(out)!r} cannot be created: nothing can be written in {str(parent)!r} "
             f"({reason}). Choose another place."
         ) from error
+
+
+def namesake(path: Path, pattern: str) -> str:
+    """Ask for the file beside it whose name is close; an equal ending alone makes none close.
+
+    Args:
+        path: A file that is not there.
+        pattern: Of the files that it could have been.
+
+    Returns:
+        A clause with the path of the closest, or the empty string.
+
+    Example:
+        >>> namesake(Path("not-there/bert.yml"), "*.yaml")
+        ''
+    """
+    there = [each for each in path.parent.glob(pattern) if did_you_mean(path.stem, [each.stem])]
+    return did_you_mean(str(path), map(str, there))

@@ -9,10 +9,22 @@ from torch import nn
 from hooksim.cli.arrays import read_npz
 from hooksim.errors import ConfigError, HooksimError, Note
 from hooksim.loading import MODEL_KINDS, check_model, import_factory, load_model
+from hooksim.loading.local import local_path
 from hooksim.loading.wording import listed
 from hooksim.recording import Recording
+from hooksim.results.saved import is_result
 
-__all__ = ["SIDE_KINDS", "LoadedSide", "check_side", "is_recorded", "load_side"]
+__all__ = [
+    "SIDE_KINDS",
+    "LoadedSide",
+    "check_side",
+    "is_recorded",
+    "is_recording",
+    "load_side",
+    "refuse_what_is_no_checkpoint",
+]
+
+_WEIGHTS = (".bin", ".ckpt", ".pt", ".pth", ".safetensors")
 
 
 class LoadedSide(NamedTuple):
@@ -52,6 +64,12 @@ def _features(*, path: str, ids: str | None = None) -> LoadedSide:
     if ids is not None and held[ids].ndim != 1:
         raise ConfigError(f"ids: expected one id a sample in {ids!r}, got shape {held[ids].shape}")
     layers = {name: array for name, array in held.items() if name != ids}
+    texts = [name for name, array in layers.items() if array.dtype.kind in "SU"]
+    if texts and ids is None:
+        raise ConfigError(
+            f"ids: {path!r} holds text in {texts[0]!r}, which is no layer; for ids "
+            f"give ids: {texts[0]}"
+        )
     if not layers:
         raise ConfigError(f"path: {path!r} holds no arrays")
     try:
@@ -96,7 +114,46 @@ def check_side(spec: Mapping[str, Any]) -> None:
         import_factory(spec["factory"])
     elif not is_recorded(spec):
         others = (spec.get(key) for key in ("subfolder", "revision", "base_model"))
+        refuse_what_is_no_checkpoint(spec["path"])
         check_model(spec["path"], *others)
+
+
+def refuse_what_is_no_checkpoint(path: str) -> None:
+    """Refuse what another kind of side reads, and name that kind.
+
+    Args:
+        path: Where a checkpoint is expected; what is not there is no matter here.
+
+    Raises:
+        ConfigError: Weights alone, arrays, a recording or a result.
+    """
+    there = local_path(path)
+    needed = f"path: {path!r} is no checkpoint but"
+    if there.is_file() and there.suffix in _WEIGHTS:
+        raise ConfigError(
+            f"{needed} weights alone, which need the code of their model: {{kind: python, "
+            f'factory: "package.module:function", weights: {path}}}'
+        )
+    if there.is_file() and there.suffix == ".npz":
+        raise ConfigError(f"{needed} arrays: {{kind: features, path: {path}}}")
+    if is_recording(there):
+        raise ConfigError(f"{needed} a recording: {{kind: recording, path: {path}}}")
+    description = there / "metadata.json"
+    if description.is_file() and not (there / "config.json").exists() and is_result(description):
+        raise ConfigError(f"{needed} a result, which holds no model")
+
+
+def is_recording(folder: Path) -> bool:
+    """Tell a folder of rows from one of weights.
+
+    Args:
+        folder: Any.
+
+    Example:
+        >>> is_recording(Path("runs/not-there"))
+        False
+    """
+    return (folder / "0.bin").is_file()
 
 
 def load_side(spec: Mapping[str, Any]) -> LoadedSide:

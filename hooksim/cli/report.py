@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hooksim.cli.places import check_creatable
+from hooksim.cli.stored import load_stored, results_inside
 from hooksim.errors import ConfigError
 from hooksim.loading.local import local_path
 from hooksim.loading.wording import listed
@@ -73,7 +74,6 @@ def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Traj
     """Read what the pages of a folder show, by where these go."""
     from hooksim.callbacks.saved_run import is_run, load_each_reference, load_run
     from hooksim.results.page import PAGE
-    from hooksim.results.saved import is_result, load_saved
 
     if is_run(folder) or is_run(folder / "hooksim"):  # which is told where the run is
         runs = load_each_reference(folder)
@@ -83,10 +83,10 @@ def _pages(folder: Path, reference: str | None) -> "dict[Path, Comparison | Traj
         return {folder / names[name]: run for name, run in runs.items()}
     if reference is not None:
         raise ConfigError(f"--reference: {str(folder)!r} is no watched run, which has several")
-    inner = [each.parent for each in sorted(folder.glob(f"*/{_DESCRIPTION}")) if is_result(each)]
+    inner = results_inside(folder)
     if not (folder / _DESCRIPTION).is_file() and inner:
-        return {each / PAGE: load_saved(each) for each in inner}
-    return {folder / PAGE: load_saved(folder)}
+        return {each / PAGE: load_stored(each) for each in inner}
+    return {folder / PAGE: load_stored(folder)}
 
 
 def _write(result: "Comparison | Trajectory", page: Path, overwrite: bool) -> None:

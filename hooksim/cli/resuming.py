@@ -1,8 +1,10 @@
 """Where the result of a run goes, what of it is there already, and how it gets to its place."""
 
 import argparse
+import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ _log = logging.getLogger("hooksim.cli")
 _EVERY = 120.0  # seconds
 _NO_MATTER = ("output", "progress")  # keys that change nothing in the matrices
 _RESULT = "result"  # the name of a result on the way to its place
+_LONGEST = 200  # bytes of a folder's name that fit into a longer one
 
 
 class Plan(NamedTuple):
@@ -153,7 +156,10 @@ def _remains(out: Path) -> Path:
     Always the same, so that what a killed process has left can be found.
     """
     out = out.resolve()
-    return out.parent / f".hooksim-{out.name}.tmp"
+    name, content = out.name, os.fsencode(out.name)
+    if len(content) > _LONGEST:
+        name = hashlib.sha256(content).hexdigest()
+    return out.parent / f".hooksim-{name}.tmp"
 
 
 def _sweep(out: Path) -> None:

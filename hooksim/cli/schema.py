@@ -46,11 +46,20 @@ class Strict(BaseModel):
         """
         for key in values if isinstance(values, Mapping) else ():
             if key not in cls.model_fields:
-                hint = did_you_mean(str(key), cls.model_fields)
+                both = [f"{key}_{end}" for end in "ab" if f"{key}_{end}" in cls.model_fields]
+                pair = f", did you mean {both[0]!r} or {both[1]!r}?" if len(both) > 1 else ""
+                there = cls._elsewhere(str(key))
+                hint = pair or there or did_you_mean(str(key), cls.model_fields)
                 raise PydanticCustomError(
                     "unknown_key", "unknown key{hint}", {"key": str(key), "hint": hint}
                 )
         return values
+
+    @classmethod
+    def _elsewhere(cls, key: str) -> str:
+        """Say where a key stands that these are not like, as the end of a sentence."""
+        del key
+        return ""
 
 
 def schema_of(function: Callable[..., Any], **fixed: str) -> type[Strict]:

@@ -127,6 +127,7 @@ class TextBatches(Batches):
             return_attention_mask=True,
             return_tensors="pt",
         )
+        _refuse_empty(tokens, ids)
         for sample_id, encoding in zip(ids, getattr(tokens, "encodings", None) or [], strict=False):
             if encoding.overflowing:
                 self.cut_ids.add(sample_id)
@@ -138,6 +139,14 @@ class TextBatches(Batches):
             return []
         some = f"{len(self.cut_ids)} of {self.n_samples} texts ({listed(sorted(self.cut_ids))})"
         return [Note("texts_cut", f"data: {some} were longer than max_length and were cut.")]
+
+
+def _refuse_empty(tokens: Mapping[str, Any], ids: list[str]) -> None:
+    """Refuse texts of which a tokenizer without special tokens leaves nothing: no row is theirs."""
+    held = tokens["attention_mask"].any(dim=1).tolist()
+    empty = [sample_id for sample_id, any_token in zip(ids, held, strict=True) if not any_token]
+    if empty:
+        raise ConfigError(f"data: no token in {listed(empty)}. Leave such lines out.")
 
 
 def read_texts(path: str, field: str | None = None) -> Texts:
@@ -159,7 +168,7 @@ def read_texts(path: str, field: str | None = None) -> Texts:
     if field is not None and file.suffix == ".txt":
         raise ConfigError(f"field: a .txt file has no fields; {path!r} is a line a sample")
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # a mark in front is no text
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError(f"path: cannot read {path!r}: {reason}") from error

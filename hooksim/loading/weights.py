@@ -11,6 +11,7 @@ from zipfile import is_zipfile
 
 from hooksim.errors import ConfigError, MissingWeightsError, Note
 from hooksim.loading.local import local_path
+from hooksim.loading.prefix import wrapper_prefix
 from hooksim.loading.wording import count, first_line, listed, shown
 from hooksim.spelling import did_you_mean
 
@@ -44,14 +45,17 @@ def fill(
         entry: Of a file that holds more, which of its entries is the state dict.
 
     Returns:
-        The notes of the judgement.
+        The notes of the judgement; one on what a wrapper put in front of all names, left out here.
 
     Raises:
         ConfigError: The file is not there, or holds something else.
-        MissingWeightsError: The file is damaged; weights are missing or have another shape.
+        MissingWeightsError: The file is damaged; weights are missing, have another shape or are
+            integers where the model computes with real numbers.
     """
     state = read_state(weights, entry)
     expected = model.state_dict(keep_vars=True)
+    prefix = wrapper_prefix(state, expected)
+    state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     # Tied weights are one tensor under several names; a file holds it under at least one.
     filled = {id(expected[name]) for name in state.keys() & expected.keys()}
     common = [name for name in expected if name in state]
@@ -66,9 +70,29 @@ def fill(
         ],
         allow_missing=allow_missing,
     )
+    _check_kinds(report, {name: (state[name], expected[name]) for name in common})
     on_meta = any(tensor.is_meta for tensor in expected.values())
     model.load_state_dict(state, strict=False, assign=on_meta)
+    if prefix:
+        text = (
+            f"{weights!r} has {prefix!r} in front of every name of {report.model}; left out here."
+        )
+        notes = (Note("wrapper_prefix", text), *notes)
     return notes
+
+
+def _check_kinds(report: "WeightReport", pairs: "Mapping[str, tuple[Tensor, Tensor]]") -> None:
+    """Refuse integers for real numbers, which would be taken for their values."""
+    packed = [
+        name
+        for name, (there, here) in pairs.items()
+        if here.is_floating_point() and not there.is_floating_point()
+    ]
+    if packed:
+        raise MissingWeightsError(
+            f"{report.where!r} has {count(packed, 'parameter')} of {report.model} as integers "
+            f"({listed(packed)}), as quantized or packed ones are. Give weights of real numbers."
+        )
 
 
 def read_state(weights: str, entry: str | None = None) -> "dict[str, Tensor]":
@@ -222,22 +246,30 @@ class WeightReport(NamedTuple):
                 f"{self.where!r} has {count(shapes, 'parameter')} of {self.model} in another shape "
                 f"({shown(shapes)}). Load it with the configuration that it was trained with."
             )
-        absent = sorted(missing)
+        absent, extra = sorted(missing), sorted(unexpected)
         refused = [n for n in absent if not any(fnmatchcase(n, p) for p in allow_missing)]
         if refused:
             raise MissingWeightsError(
                 f"{self.where!r} has no weights for {count(refused, 'parameter')} of {self.model} "
-                f"({listed(refused)}). Comparing fresh random weights is refused; "
-                f"allow_missing=[{listed(refused)}] accepts these."
+                f"({listed(refused)}). {_elsewhere(refused, extra)}Comparing fresh random weights "
+                f"is refused; allow_missing=[{listed(refused)}] accepts these."
             )
         notes = []
         if absent:
             some = f"{count(absent, 'parameter')} of {self.model} ({listed(absent)})"
             text = f"{self.where!r} has no weights for {some}, as allowed."
             notes.append(Note("missing_weights", text))
-        extra = sorted(unexpected)
         if extra:
             some = f"{count(extra, 'parameter')} ({listed(extra)})"
             text = f"{self.where!r} has {some} that {self.model} has no place for."
             notes.append(Note("unexpected_weights", text))
         return tuple(notes)
+
+
+def _elsewhere(missing: Sequence[str], extra: Sequence[str]) -> str:
+    """Say where the file has a missing weight under a longer name."""
+    pairs = ((name, each) for name in missing for each in extra if each.endswith(f".{name}"))
+    name, there = next(pairs, ("", ""))
+    return (
+        f"It has {name!r} as {there!r}: save the state dict of the model inside. " if name else ""
+    )

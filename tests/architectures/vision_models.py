@@ -12,6 +12,7 @@ from tests.architectures.architecture import (
     images,
     numbered,
     seeded,
+    vectors,
     waves,
 )
 from tests.architectures.text_models import SEQUENCES, WIDTHS
@@ -62,7 +63,7 @@ def frames(number: int) -> dict[str, Tensor]:
 
 def bare_waves(number: int) -> dict[str, Tensor]:
     """Raw audio, all as long."""
-    return {"input_values": waves(number)["input_values"]}
+    return {"input_values": vectors(number, (120,))}
 
 
 def features(number: int) -> dict[str, Tensor]:

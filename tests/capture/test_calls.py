@@ -117,6 +117,12 @@ def test_own_forward_gets_the_whole_batch():
     assert torch.equal(ids, encoding.input_ids)
 
 
+def test_what_is_no_call_is_refused():
+    message = "forward: expected a function of a model and a batch, got 3."
+    with pytest.raises(ConfigError, match=message):
+        ModelCaller(nn.Linear(2, 2), "a", 3, frozenset())
+
+
 def test_each_side_takes_its_half():
     pair = PairedBatch(torch.zeros(2), {"x": torch.ones(2), "sample_ids": [1, 2]}, ids=["p", "q"])
     model = model_of(lambda x: x)

@@ -1,10 +1,13 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from hooksim.capture.layers import select_layers
-from tests.capture.tiny_models import Block, Stack, tiny
+from tests.capture.tiny_models import Block, Stack, compiled, tiny
 
 
 def defaults(model):
@@ -30,6 +33,27 @@ EXPECTED = {
     "Wav2Vec2": numbered("encoder.layers", 2),
     "Albert": ["encoder.albert_layer_groups.0.albert_layers.0"],
 }
+
+
+@pytest.mark.parametrize("wrap", [compiled, checkpoint_wrapper])
+@pytest.mark.parametrize("wrapped", [[0, 1, 2], [1]])
+def test_blocks_that_are_wrapped_one_by_one(wrap, wrapped):
+    """What torch.compile gives has `__len__`, and fails at it where the block has none."""
+    model = copy.deepcopy(tiny("Bert"))
+    blocks = [model.encoder.layer[place] for place in range(3)]
+    for place in wrapped:
+        model.encoder.layer[place] = wrap(blocks[place])
+    selected = select_layers(model, None)
+    assert [layer.name for layer in selected] == EXPECTED["Bert"]
+    assert [layer.module for layer in selected] == blocks
+
+
+def test_stages_whose_blocks_are_compiled_hand_over_to_them():
+    model = copy.deepcopy(tiny("ResNet"))
+    for stage in model.encoder.stages:
+        for place, block in enumerate(stage.layers):
+            stage.layers[place] = compiled(block)
+    assert defaults(model) == EXPECTED["ResNet"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

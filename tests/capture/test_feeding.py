@@ -11,10 +11,9 @@ from hooksim.capture import feeding as feeding_file
 from hooksim.capture.feeding import Feeding, half_by_name
 from hooksim.capture.hooks import input_hooks, output_hooks
 from hooksim.capture.layers import named_layers
-from hooksim.capture.masks import TokenMask
 
 IDS = torch.tensor([[5, 6, 7], [8, 9, 4]])
-MASK = TokenMask(2, 3)
+MASK = {"attention_mask": (2, 3)}
 
 
 def feeding_of(model, has_decoder=False):
@@ -22,8 +21,8 @@ def feeding_of(model, has_decoder=False):
 
 
 @contextmanager
-def watched(feeding, inputs, mask=None):
-    feeding.expect(inputs, mask)
+def watched(feeding, inputs, masks=None):
+    feeding.expect(inputs, masks or {})
     with input_hooks(feeding.inputs()), output_hooks(feeding.outputs()):
         yield
     seen = {length: feeding.wider("encoder", length) for length in range(9)}
@@ -60,7 +59,7 @@ def test_towers_are_fed_by_the_batch():
     feeding = feeding_of(model)
     with watched(feeding, inputs, MASK):
         model(**inputs)
-    assert feeding.towers == {"text": True, "image": False}
+    assert feeding.towers == {"text": "attention_mask", "image": None}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from hooksim.capture.hooks import capture_activations, forward_hooks, input_hooks
-from hooksim.errors import LayerNotFoundError, ShapeError
+from hooksim.errors import ConfigError, LayerNotFoundError, ShapeError
 from tests.capture.reading import Calls
 from tests.capture.tiny_models import Block, Stack, compiled, hook_count, text_batch, tiny
 
@@ -153,3 +153,9 @@ def test_nothing_is_asked_of_a_submodule_called_alone():
     with capture_activations(model, ["blocks.0", "blocks.1"]) as activations:
         model.blocks[1](torch.ones(3, 4))
     assert list(activations) == ["blocks.1"]
+
+
+def test_capture_of_what_is_no_module():
+    message = "model: expected a torch.nn.Module, got int."
+    with pytest.raises(ConfigError, match=message), capture_activations(3):
+        pass

@@ -21,6 +21,19 @@ def nested() -> nn.Module:
     return model
 
 
+@pytest.mark.parametrize(
+    "selector", ["module.blocks.*", "module._orig_mod.blocks.*", "blocks.*", "module.blocks.1"]
+)
+def test_selectors_may_be_copied_from_a_wrapper(selector):
+    expected = ["blocks.0", "blocks.1"] if "*" in selector else ["blocks.1"]
+    assert names(Stack(2), selector) == expected
+
+
+def test_a_layer_that_is_called_module_is_itself():
+    model = nn.ModuleDict({"module": nn.Sequential(nn.Linear(2, 2)), "0": nn.Linear(2, 2)})
+    assert names(model, "module.*") == ["module.0"]
+
+
 def test_list_layers_leaves_out_what_is_never_called():
     assert list_layers(Stack(2)) == [
         "blocks.0",

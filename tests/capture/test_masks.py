@@ -28,6 +28,8 @@ def test_facts_are_moved_once():
     mask = TokenMask.read(torch.tensor([[0, 1]]), "attention_mask")
     meta = torch.device("meta")
     assert mask.keep_on(meta) is mask.keep_on(meta)
+    assert mask.padding_on(meta) is mask.padding_on(meta)
+    assert mask.counts_on(meta) is mask.counts_on(meta)
     assert mask.keep_on(meta).device == meta
 
 

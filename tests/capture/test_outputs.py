@@ -1,5 +1,7 @@
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from hooksim.capture.outputs import choose_output
 from hooksim.capture.rows import Rows
@@ -89,3 +91,15 @@ def test_an_element_without_a_floating_tensor():
     message = "none of its outputs is a floating tensor with 4 samples in dimension 0: 0 "
     with pytest.raises(NoRowsError, match=message):
         choose_output((HIDDEN, (CACHE, None)), Rows(output_index=1), 4)
+
+
+def test_a_packed_sequence_is_no_batch():
+    lengths = torch.tensor([5, 2, 3, 1])
+    packed = pack_padded_sequence(HIDDEN[:, :5], lengths, batch_first=True, enforce_sorted=False)
+    output = nn.LSTM(HIDDEN.shape[2], 6, batch_first=True)(packed)
+    message = "it gives a PackedSequence.* Select a layer after pad_packed_sequence"
+    for rows in (Rows(), Rows(batch_dim=1)):
+        with pytest.raises(NoRowsError, match=message):
+            choose_output(output, rows, 4)
+    last = choose_output(output, Rows(output_index="1.0", batch_dim=1), 4)
+    assert last.tensor is output[1][0]

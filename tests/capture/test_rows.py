@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -228,6 +230,34 @@ def test_unknown_policy_is_refused_with_close_names():
         ConfigError, match=r"no policy 'tokens'. Close names: 'token'. Known: 'auto'"
     ):
         Rows("tokens")
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ({"normalize": "yes"}, "normalize: expected True or False, got 'yes'."),
+        ({"mask": None}, "mask: expected the key of a mask in the batch, got None."),
+        ({"output_index": 1.5}, "output_index: expected a whole number, a name or None, got 1.5."),
+        ({"output_index": True}, "output_index: expected a whole number, a name or None, got Tru"),
+        ({"batch_dim": None}, "batch_dim: expected a whole number, got None."),
+        ({"channel_dim": "last"}, "channel_dim: expected a whole number or None, got 'last'."),
+        ({"mask_is_padding": 1}, "mask_is_padding: expected True, False or None, got 1."),
+        ({"policy": ["mean"]}, "no policy ['mean']. "),
+    ],
+)
+def test_other_kinds_of_arguments_are_refused(option, expected):
+    with pytest.raises(ConfigError, match=re.escape(f"rows: {expected}")):
+        Rows(**{"policy": "mean", **option})
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dim", [4, -5])
+def test_channels_beyond_the_dimensions_are_refused(shape, dim):
+    message = f"{shape} has no dimension {dim} for channels. Use channel_dim=-1 for the last one."
+    with pytest.raises(NoRowsError, match=re.escape(message)):
+        take_rows(torch.zeros(shape), Rows("mean", channel_dim=dim), size=2)
+    flat = Rows("flatten", channel_dim=dim)  # which reads no channels of four dimensions
+    assert take_rows(torch.zeros(2, 3, 4, 5), flat, size=2).values.shape == (2, 60)
 
 
 def test_policies_by_name():

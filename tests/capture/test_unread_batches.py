@@ -7,10 +7,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from hooksim import ConfigError, LayerNotFoundError, compare
-from tests.capture.tiny_models import tiny
+from tests.capture.tiny_models import text_batch, tiny
 
 X = torch.randn(40, 6)
 TEXTS = ["one text", "another"]
+MASK = text_batch([3, 5])["attention_mask"]
 
 
 def refused(model, loader, error=ConfigError, **options):
@@ -52,6 +53,22 @@ def test_single_samples(loader):
 )
 def test_what_is_no_tensor(batch, message):
     assert message in refused(tiny("Bert"), [batch])
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (torch.Tensor.tolist, "It holds lists: a tokenizer gives tensors with return_tensors='pt'"),
+        (torch.Tensor.numpy, "It holds NumPy arrays: convert them with torch.from_numpy"),
+    ],
+)
+def test_a_mask_that_is_no_tensor(make, hint):
+    """The model's own error stays: it may take lists, and have failed at something else."""
+    batch = text_batch([3, 5])
+    with pytest.raises(AttributeError) as caught:
+        compare(tiny("Bert"), tiny("Bert"), [{**batch, "attention_mask": make(MASK)}])
+    [note] = caught.value.__notes__
+    assert note.endswith(f"; 'attention_mask': {hint}")
 
 
 def test_a_model_that_reads_texts_itself():

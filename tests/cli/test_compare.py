@@ -250,6 +250,24 @@ def test_one_line_for_what_is_wrong(folder, capsys, change, code, line):
     assert not (folder / "result").exists()
 
 
+def test_a_factory_that_raises_is_told_by_its_key(folder, capsys):
+    (folder / "broken_models.py").write_text("def broken():\n    raise ValueError('no disk')\n")
+    for key in ("model_b", "data"):
+        change = f"{key}={{kind: python, factory: 'broken_models:broken'}}"
+        assert compare("--set", change) == 1
+        line = f"ValueError: no disk; c.yaml: {key} (-v shows where)\n"
+        assert capsys.readouterr().err == line
+
+
+def test_rows_that_are_no_numbers_can_be_dropped(folder, capsys):
+    points = np.ones((40, 4))
+    points[7] = np.nan
+    np.savez("points.npz", points=points)
+    assert compare() == 1
+    error = capsys.readouterr().err
+    assert error.endswith(" on_nonfinite: drop leaves them out and counts them.\n")
+
+
 def test_missing_weights(folder, capsys):
     from safetensors.torch import save_file
 

@@ -171,10 +171,14 @@ class TestRefusals:
         assert run("--resume") == 0
         assert "warning: the run began with torch 0.1 and goes on with" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("damage", ["cut", "foreign", "headless"])
+    @pytest.mark.parametrize("damage", ["cut", "foreign", "headless", "a number", "its head"])
     def test_a_damaged_state(self, run, capsys, damage):
         file = Path("result/unfinished/process-0.safetensors")
-        if damage == "cut":
+        if damage in ("a number", "its head"):
+            content = file.read_bytes()
+            place = content.index(b"n_samples") + 13 if damage == "its head" else -3
+            file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place:][1:])
+        elif damage == "cut":
             file.write_bytes(file.read_bytes()[:-100])
         elif damage == "foreign":
             file.write_text("no tensors")
@@ -185,6 +189,27 @@ class TestRefusals:
         assert error.startswith(f"HooksimError: '{file}': the saved state cannot be read (")
         assert error.count("\n") == 1
         assert run("--overwrite") == 0
+
+    def test_no_bit_of_a_state_can_change_unseen(self):
+        place = Unfinished(Path("result"))
+        file = place.folder / "process-0.safetensors"
+        content = file.read_bytes()
+        for at in range(0, len(content), len(content) // 150):
+            file.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+            with pytest.raises(HooksimError, match="the saved state cannot be read"):
+                place.read(0)
+
+    def test_a_state_of_an_older_form(self, run, capsys):
+        file = Path("result/unfinished/process-0.safetensors")
+        save_file({"x": torch.zeros(1)}, file, {"hooksim": '{"schema": 1, "processes": 1}'})
+        assert run("--resume") == 2
+        told = "the form of saved states: 1 in the run that was saved in 'result/unfinished', 2 now"
+        assert capsys.readouterr().err.startswith(told)
+
+    def test_files_of_others_beside_the_state(self, run):
+        for name in ("process-x.safetensors", "process-.safetensors", "process-0-old.safetensors"):
+            Path("result/unfinished", name).write_text("none of ours")
+        assert run("--resume") == 0
 
     def test_a_run_that_is_at_work(self, run, capsys):
         with Unfinished(Path("result")).held():
@@ -247,6 +272,14 @@ def test_a_run_that_fails_leaves_no_folder(folder, run):
     assert run("--out", "very/deep/result", event="fails 3") == 1
     left = set(folder.rglob("*")) - before
     assert not any("very" in path.parts for path in left)
+
+
+def test_a_folder_with_the_longest_of_names(folder, run):
+    name = "r" * 250
+    assert run("--out", name, event="int 5") == 130
+    assert run("--out", name, "--resume") == 0
+    assert run("--out", name, "--overwrite") == 0
+    assert Comparison.load(name).n_samples == 192 and leftovers(folder) == []
 
 
 def test_a_folder_behind_a_link(folder, run):

@@ -72,11 +72,18 @@ def test_values(folder, override, key, expected):
     [
         ("mesures=cka", "mesures: unknown key, did you mean 'measures'?"),
         ("xyzzy=1", "xyzzy: unknown key"),
+        ("layers='0'", "layers: unknown key, did you mean 'layers_a' or 'layers_b'?"),
+        ("batch_size=3", "batch_size: unknown key; it is a key of data"),
+        ("tokenizer=x", "tokenizer: unknown key; data has 'tokenizer_a' and 'tokenizer_b'"),
+        ("weights=x", "weights: unknown key; it is a key of a model"),
+        ("resume=true", "resume: unknown key; it is an option: --resume"),
+        ("measures='cka, information_imbalance'", "measures: expected one of 'cka', 'information_imbalance', got 'cka, information_imbalance', did you mean [cka, information_imbalance]?"),  # noqa: E501
         ("data.batchsize=3", "data.batchsize: unknown key, did you mean 'batch_size'?"),
         ("model_a.factry=x", "model_a.factry: unknown key, did you mean 'factory'?"),
         ("data.kind=nzp", "data.kind: expected one of 'digits', 'text', 'images', 'npz', 'python', got 'nzp', did you mean 'npz'?"),  # noqa: E501
         ("data={path: x.npz}", "data.kind: missing; for example {kind: digits}"),
         ("data=npz", "data: expected a mapping such as {kind: digits}, got 'npz'"),
+        ("data=my/texts.jsonl", "data: expected a mapping such as {kind: text, path: my/texts.jsonl}, got 'my/texts.jsonl'"),  # noqa: E501
         ("model_a=3", "model_a: expected a mapping such as {kind: transformers, path: ...}, got 3"),
         ("model_a={path: x}", "model_a.kind: missing; for example {kind: transformers, path: ...}"),
         ("data={kind: text, path: x.txt, tokenizer_b: {path: x}}", "data.tokenizer_b.kind: missing; for example {kind: transformers, path: ...}"),  # noqa: E501
@@ -175,3 +182,21 @@ class TestPlaces:
         with config.importable():
             assert sys.path[0] == str(folder.resolve())
         assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "place", "told"),
+    [
+        ("text", "index out of range in self", "in the forward pass of model A", True),
+        ("text", "no disk", "in the forward pass of model A", False),
+        ("text", "index out of range in self", "in the loader", False),
+        ("npz", "index out of range in self", "in the forward pass of model A", False),
+    ],
+)
+def test_a_text_that_is_too_long_is_thought_of(folder, data, words, place, told):
+    config = read_config("c.yaml", [f"data={{kind: {data}, path: t}}"])
+    error = IndexError(words)
+    error.add_note(place)
+    with pytest.raises(IndexError), config.at():
+        raise error
+    assert any("data.max_length cuts it" in note for note in error.__notes__) is told

@@ -93,14 +93,19 @@ class TestNpz:
     @pytest.mark.parametrize(
         ("spec", "words"),
         [
-            ({"path": "no.npz"}, "path: no file 'no.npz' in "),
+            ({"path": "xyz.npz"}, "path: no file 'xyz.npz' in "),
+            ({"path": "mor.npz"}, "path: no file 'mor.npz', did you mean 'more.npz'?"),
             ({"path": "one.npz", "arrays": "z"}, "arrays: 'one.npz' has no array 'z'; it has 'x'"),
             ({"path": "more.npz", "ids": "nams"}, "ids: 'more.npz' has no array 'nams'; it has "),
             ({"path": "uneven.npz"}, "arrays: of different lengths {'x': 5, 'y': 3}"),
             ({"path": "empty.npz"}, "arrays: 'x' hold no samples"),
             ({"path": "none.npz"}, "path: 'none.npz' holds no arrays"),
             ({"path": "single.npy"}, "path: 'single.npy' is a single array; expected an .npz file"),
-            ({"path": "objects.npz"}, "path: cannot read 'objects.npz': Object arrays cannot be"),
+            (
+                {"path": "objects.npz"},
+                "path: cannot read 'objects.npz': Object arrays cannot be loaded when "
+                "allow_pickle=False. Save texts by np.array(names, dtype=str)",
+            ),
         ],
     )
     def test_one_line_for_what_is_wrong(self, spec, words):

@@ -45,6 +45,49 @@ def test_missing_file(tmp_path):
         read_document(tmp_path / "no.yaml")
 
 
+def test_missing_file_whose_name_is_close(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bert.yaml").write_text("")
+    for name in ("bert.yml", "bart.yaml", "bert"):
+        with pytest.raises(ConfigError, match=r"directory, did you mean 'bert\.yaml'\?$"):
+            read_document(name)
+
+
+def test_folder(tmp_path):
+    with pytest.raises(ConfigError, match="is a folder, expected a configuration: a YAML file"):
+        read_document(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nlayers: **.query\n", "line 2: what begins with * needs quotes, such as '**.at"),
+        ("a: 1\nlayers: *\n", "line 2: what begins with * needs quotes, such as"),
+        ("a: 1\nlayers: *query\n", "line 2: what begins with * needs quotes, such as"),
+        ("a: 1\nb:2\nc: 3\n", "line 2: could not find expected ':' and a blank behind a key"),
+    ],
+)
+def test_what_is_close_to_yaml(tmp_path, text, words):
+    assert refused(tmp_path, text).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("document", "override", "expected"),
+    [
+        ({"a": "x"}, "a=**.query", {"a": "**.query"}),
+        ({"a": "x"}, "a=*", {"a": "*"}),
+        ({"model_a": "m"}, "model_a.dtype=float16", {"model_a": {"kind": "transformers", "path": "m", "dtype": "float16"}}),  # noqa: E501
+        ({"data": {"tokenizer_b": "m"}}, "data.tokenizer_b.path=n", {"data": {"tokenizer_b": {"kind": "transformers", "path": "n"}}}),  # noqa: E501
+        ({"reference": "first"}, "reference.path=m", {"reference": {"kind": "transformers", "path": "m"}}),  # noqa: E501
+        ({"rows": ["mean", "last"]}, "rows.1.normalize=true", {"rows": ["mean", {"policy": "last", "normalize": True}]}),  # noqa: E501
+        ({"measures": "cka"}, "measures.exact=true", {"measures": {"name": "cka", "exact": True}}),
+    ],
+)  # fmt: skip
+def test_set_of_patterns_and_short_forms(document, override, expected):
+    apply_override(document, override)
+    assert document == expected
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -101,11 +101,15 @@ def test_what_is_not_drawn_is_said(tmp_path, monkeypatch, capsys):
         (["result", "--measure", "ckaa"], "not 'ckaa', did you mean 'cka'?\n"),
         (["result", "--out", "x.xyz"], "--out: 'x.xyz' has no ending of a picture: eps, "),
         (["nowhere"], "'nowhere' does not exist. Expected the folder of a saved result.\n"),
-        (["."], "is not a result of hooksim"),
+        (["resultt"], "'resultt' does not exist, did you mean 'result'?\n"),
+        (["."], "'.' is no result, but holds some: 'result'\n"),
+        (["result/cka.csv"], "'result/cka.csv' is a file, expected the folder of a saved result, did you mean 'result'?\n"),  # noqa: E501
+        (["empty"], "'empty' is not a result of hooksim"),
     ],
 )  # fmt: skip
 def test_one_line_for_what_is_wrong(result, capsys, words, line):
     (Path(result) / "x.png").write_text("")
+    Path("empty").mkdir()
     assert main(["heatmap", *words]) == 2
     out, error = capsys.readouterr()
     assert out == ""

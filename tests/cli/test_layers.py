@@ -98,9 +98,15 @@ def test_layers_that_are_not_there_do_not_hide_the_listing(folder, capsys):
             ["run", "--set", "rows=[cls, last]"],
             "run: rows: expected a list of at most 1, got ['cls', 'last']\n",
         ),
+        (
+            ["run", "--set", "dtype=float16"],
+            "--set 'dtype=float16': of a checkpoint alone 'rows', 'layers_a', 'model_a' can be "
+            "changed, did you mean model_a.dtype?\n",
+        ),
+        (["points.npz"], "'points.npz' is no checkpoint but arrays: {kind: features, path: points.npz}\n"),  # noqa: E501
         (["no.yaml"], "no.yaml: cannot be read: No such file or directory\n"),
     ],
-)
+)  # fmt: skip
 def test_one_line_for_what_is_wrong(folder, capsys, words, line):
     (folder / "run" / "checkpoint-1").mkdir(parents=True)
     (folder / "run" / "checkpoint-1" / "config.json").write_text("{}")
@@ -204,6 +210,7 @@ ZOO = {
 @pytest.mark.parametrize("name", ZOO)
 def test_a_bare_checkpoint_of_many_kinds(folder, capsys, monkeypatch, name):
     settings, default = ZOO[name]
+    monkeypatch.setenv("COLUMNS", "80")
     model_class = getattr(transformers, name)
     save(model_class(model_class.config_class(**settings)), "run")
     assert main(["layers", "run"]) == 0
@@ -230,6 +237,35 @@ def test_long_names_have_a_line_of_their_own_where_the_terminal_is_narrow(
     wide = capsys.readouterr().out.splitlines()
     [line] = [line for line in wide if "attention.self.query" in line]
     assert line.split() == ["encoder.layer.0.attention.self.query", *narrow[place + 1].split()]
+
+
+def test_each_layer_is_one_line_where_there_is_no_terminal(folder, capsys, monkeypatch):
+    def no_terminal(_descriptor):
+        raise OSError
+
+    save(BertModel(BertConfig(vocab_size=5, num_hidden_layers=1, **SIZES)), "run")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("os.get_terminal_size", no_terminal)
+    assert main(["layers", "run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [line] = [line for line in lines if "attention.self.query" in line]
+    assert line.split()[1] == "Linear"
+    assert max(len(line) for line in lines if line.startswith("(no rows")) <= 80
+
+
+def test_a_layer_that_is_not_there_is_told_once(folder, capsys):
+    save(BertModel(BertConfig(vocab_size=5, num_hidden_layers=1, **SIZES)), "run")
+    assert main(["layers", "run", "--selected", "--set", "layers_a=encoder.layers.0"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("run: no layer of model (BertModel) matches 'encoder.layers.0'. Close ")
+    assert error.endswith(". `hooksim layers run` shows all.\n")
+
+
+def test_damaged_weights_have_no_key_in_front(folder, capsys):
+    save(BertModel(BertConfig(vocab_size=5, num_hidden_layers=1, **SIZES)), "run")
+    (folder / "run" / "model.safetensors").write_bytes(b"cut")
+    assert main(["layers", "run"]) == 1
+    assert capsys.readouterr().err.startswith("MissingWeightsError: cannot load 'run': ")
 
 
 def test_bytes_of_token_rows_are_those_of_samples_like_the_batch_s(folder, capsys):

@@ -83,9 +83,13 @@ def test_sigterm(folder, monkeypatch, capsys):
         (["compare"], "hooksim compare: the following arguments are required: CONFIG"),
         (["compare", "c.yaml", "--overwrit", "x"], "unrecognized arguments: x"),
         (["compare", "c.yaml", "--again"], "unrecognized arguments: --again"),
-        (["layers", "a", "b"], "unrecognized arguments: b"),
+        (["layers", "a", "b"], "hooksim layers: unrecognized arguments: b; see hooksim layers"),
+        (["compare", "c.yaml", "--ouput", "x"], "--ouput x, did you mean '--out'; see"),
+        (["compare", "a", "b"], "arguments: b; expected one configuration, a YAML file that names"),
+        (["compare", "c.yaml", "--set", "rows=[mean,", "last]"], "last]; a change with blanks needs quotes: --set 'KEY.PATH=VALUE'; see"),  # noqa: E501
+        (["layers", "c.yaml", "--set", "rows", "cls"], "cls; a change is one argument: --set KEY.PATH=VALUE; see"),  # noqa: E501
     ],
-)
+)  # fmt: skip
 def test_wrong_usage_is_one_line(folder, capsys, words, line):
     assert main(words) == 2
     out, error = capsys.readouterr()
@@ -98,6 +102,16 @@ def test_wrong_usage_is_one_line(folder, capsys, words, line):
 def test_what_is_asked_for_is_no_error(capsys, words):
     assert main(words) == 0
     assert capsys.readouterr().out
+
+
+def test_notes_are_worded_for_those_who_write_yaml(folder, monkeypatch, capsys):
+    def run(_options):
+        logging.getLogger("hooksim").info("Rows(output_index=...) takes another, stop_early=False.")
+
+    monkeypatch.setattr("hooksim.cli.layers.run", run)
+    assert main(["layers", "x"]) == 0
+    line = "rows: {output_index: ...} takes another, stop_early: false.\n"
+    assert capsys.readouterr() == ("", line)
 
 
 def test_the_log_is_as_before(folder, capsys):

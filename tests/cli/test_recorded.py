@@ -52,6 +52,23 @@ def test_a_recording_beside_a_model_gives_what_two_models_give(recorded, capsys,
     assert mixed.metadata["matched_by"] == "inputs"
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("recorded", "'recorded' is no checkpoint but a recording: {kind: recording, path: recorded}"),  # noqa: E501
+        ("points.npz", "'points.npz' is no checkpoint but arrays: {kind: features, path: points.npz}"),  # noqa: E501
+        ("w.pt", "'w.pt' is no checkpoint but weights alone, which need the code of their model: {kind: python, factory: \"package.module:function\", weights: w.pt}"),  # noqa: E501
+        ("made", "'made' is no checkpoint but a result, which holds no model"),
+    ],
+)  # fmt: skip
+def test_what_another_kind_reads_is_no_checkpoint(recorded, capsys, path, words):
+    torch.save({}, "w.pt")
+    (recorded / "made").mkdir()
+    (recorded / "made" / "metadata.json").write_text("{}")
+    assert main(["compare", "c.yaml", f"--set=model_b={path}"]) == 2
+    assert capsys.readouterr().err == f"c.yaml: model_b.path: {words}\n"
+
+
 def test_features_are_matched_by_their_ids(recorded, capsys):
     side = "--set=model_b={kind: features, path: features.npz, ids: names}"
     assert main(["compare", "c.yaml", side, "--set=measures=cka"]) == 0
@@ -83,6 +100,15 @@ def test_a_dry_run_counts_the_samples_of_recordings(recorded, capsys):
         ("model_a.path=nowhere", "recorded.yaml: model_a.path: "),
         ("model_a.path=features.npz", "recorded.yaml: model_a.path: "),
         ("model_b.path=nowhere.npz", "recorded.yaml: model_b.path: no file 'nowhere.npz'"),
+        (
+            "model_b.path=feature.npz",
+            "recorded.yaml: model_b.path: no file 'feature.npz', did you mean 'features.npz'?",
+        ),
+        (
+            "model_b={kind: features, path: features.npz}",
+            "recorded.yaml: model_b.ids: 'features.npz' holds text in 'names', which is no layer; "
+            "for ids give ids: names",
+        ),
         ("model_b.ids=name", "recorded.yaml: model_b.ids: 'features.npz' has no array 'name'"),
         (
             "model_b.ids=double",

@@ -85,6 +85,18 @@ def test_one_line_for_what_is_wrong(result, capsys, words, line):
     assert error.count("\n") == 1
 
 
+def test_a_run_that_is_not_finished(result, capsys):
+    state = Path("going/unfinished/process-0.safetensors")
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"")
+    for command in ("report", "heatmap"):
+        assert main([command, "going"]) == 2
+        assert capsys.readouterr().err == (
+            "'going' holds a run that is not finished. Go on with it by "
+            "`hooksim compare CONFIG --resume`.\n"
+        )
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """What a callback leaves: two steps, compared with two references."""

@@ -51,6 +51,21 @@ def test_lines():
     assert texts.ids == ["t.txt:1", "t.txt:3", "t.txt:4"]
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "t.txt").write_text("one\ntwo", encoding="utf-8-sig")
+    (tmp_path / "t.jsonl").write_text('{"text": "one"}\n', encoding="utf-8-sig")
+    assert read_texts("t.txt").texts == ["one", "two"]
+    assert read_texts("t.jsonl").texts == ["one"]
+
+
+def test_texts_without_a_token_are_named(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"text": "one"}\n{"text": ""}\n{"text": " "}\n')
+    with pytest.raises(ConfigError, match=r"^data: no token in 't\.jsonl:2', 't\.jsonl:3'\. Leave"):
+        batches(path="t.jsonl", tokenizer_b=OTHER)
+    [batch] = batches(path="t.jsonl")  # special tokens are some
+    assert batch["input_ids"].shape == (3, 3)
+
+
 def test_fields():
     assert read_texts("t.jsonl").texts == ["one", "three"]
     assert read_texts("t.jsonl", "text").ids == ["t.jsonl:1", "t.jsonl:2"]
