@@ -70,7 +70,7 @@ TABLE: dict[str, Unit] = {
     "results": row("storage", deferred="plotting report"),
     "run": row("capture recording blocks accumulators measures distributed"),
     "loading": row(),
-    "comparison": row(f"{RUN} results"),
+    "comparison": row(f"{RUN} results storage"),
     "trajectory": row(f"{RUN} results comparison loading"),
     "probe": row(f"{RUN} results comparison loading"),
     "callbacks": row("probe distributed results storage"),

@@ -187,6 +187,59 @@ class TestLoaders:
             "little: use fewer workers (num_workers) or smaller batches."
         )
 
+    def test_one_that_dies_at_the_very_first_batch(self):
+        def loader():
+            raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+            yield
+
+        told = (
+            r"a process of it has died, after batch 0 \(first sample 0\) was asked for: DataLoader"
+        )
+        with pytest.raises(hooksim.HooksimError, match=told):
+            compare(loader())
+
+    @pytest.mark.parametrize("error", [ConnectionResetError(104, "reset by peer"), EOFError()])
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_one_that_dies_while_it_hands_a_batch_over(self, error, workers):
+        class Loader:
+            num_workers = workers
+
+            def __iter__(self):
+                yield rows(20)
+                raise error
+
+        kind = hooksim.HooksimError if workers else type(error)
+        with pytest.raises(kind) as caught:
+            compare(Loader())
+        if workers:
+            told = (
+                "loader: a process of it has died, after batch 1 (first sample 20) was asked for: "
+            )
+            assert str(caught.value).startswith(told)
+        else:
+            assert caught.value.__notes__ == ["in the loader, batch 1 (first sample 20)"]
+
+    def test_fewer_batches_than_there_should_be_are_said(self):
+        class Ending(Failing):
+            def __getitem__(self, place):
+                if place == self.at:
+                    raise StopIteration
+                return torch.randn(4)
+
+        result = compare(DataLoader(Ending(21), batch_size=5))
+        assert result.n_samples == 20
+        [note] = [each for each in result.metadata["warnings"] if each["code"] == "fewer_batches"]
+        assert note["text"] == (
+            "loader: it has 8 batches by its length, but 4 with samples came: the result is of "
+            "these. A data set whose __getitem__ raises StopIteration ends it so."
+        )
+        for whole in (
+            compare(DataLoader(Ending(99), batch_size=5)),
+            compare(DataLoader(Ending(99), batch_size=5), max_samples=10),
+            compare(iter([torch.randn(20, 4)])),
+        ):
+            assert "fewer_batches" not in [each["code"] for each in whole.metadata["warnings"]]
+
     @pytest.mark.slow
     def test_a_real_one(self):
         code = (

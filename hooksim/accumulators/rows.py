@@ -7,10 +7,13 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.accumulators.base import Accumulator, BlockSums, SidePair
+from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
 from hooksim.blocks.block import Block, Strip
+from hooksim.errors import Note
 
 __all__ = ["RowAccumulator", "RowFacts"]
+
+_REPEATED_SHARE = 0.05  # of samples, from which values mislead
 
 
 class RowFacts(NamedTuple):
@@ -86,6 +89,21 @@ class RowAccumulator(Accumulator):
         a, b, _ = self.pairs[pair]
         found = [self.of_side(side) for side in dict.fromkeys((a, b))]
         return RowFacts(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+    def notes(self, names: Sequence[SideNames]) -> list[Note]:
+        """A warning if samples were given more than once, which shows in every layer that varies."""
+        if self._state.is_empty():
+            return []
+        facts = [self.of_side(side) for side in self.sides]
+        shares = torch.cat([each.duplicates[~each.directions.isnan()] for each in facts])
+        if not len(shares) or shares.min() < _REPEATED_SHARE:
+            return []
+        text = (
+            f"at least {shares.min():.0%} of the samples equal another one of their block in every "
+            "layer. Samples that are given more than once are each other's neighbours in any "
+            "model, which raises CKA and lowers the imbalance. Leave the copies out."
+        )
+        return [Note("repeated_rows", text)]
 
     def of_side(self, side: int) -> RowFacts:
         """The facts of every layer of one side.

@@ -13,12 +13,14 @@ from hooksim.accumulators.base import SidePair
 from hooksim.capture.arguments import check_loader
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.layers import unwrap
+from hooksim.capture.loader_errors import dead_workers, with_places
+from hooksim.capture.out_of_memory import memory_advice
 from hooksim.capture.progress import batch_progress, known_length, row_progress
+from hooksim.capture.slices import BatchPosition
 from hooksim.comparison.keeper import Keeper
-from hooksim.comparison.loader_errors import dead_workers, with_places
 from hooksim.comparison.metadata import describe_pair, describe_run
 from hooksim.comparison.options import Options
-from hooksim.comparison.out_of_memory import memory_advice
+from hooksim.comparison.out_of_memory import held_by
 from hooksim.comparison.processes import check_same_sides, needs_all, shared_options
 from hooksim.comparison.shared_layers import shared_layers
 from hooksim.comparison.side_rows import side_rows
@@ -107,6 +109,7 @@ def compare_sides(
         *shared_layers(sources, views, pairs),
         *_unmatched(run, sources),
         *_one_share(loader, processes),
+        *_ended_early(run, total, options),
         *([] if keeper is None else keeper.warnings),
     ]
     notes = [*chosen.notes, *run.notes, *([] if keeper is None else keeper.notes)]
@@ -152,7 +155,8 @@ def _batches(
         loader = recorded_batches(recordings, batch=by_batch, max_samples=options.max_samples)
     total = known_length(loader)
     batches = with_places(loader)
-    first = list(islice(batches, 1))
+    with dead_workers(lambda: BatchPosition(0, 0)):
+        first = list(islice(batches, 1))
     inputs = _inputs(first[0]) if first else "plain"
     if inputs == "one pair" and _stands_for_both(sides):
         one_input = one_input or _RUNS_ONCE
@@ -212,8 +216,7 @@ def _planned(
     dealt_out: bool,
     keeps_samples: bool,
 ) -> Run:
-    """The run over what is read, by as many processes as can share it."""
-    alone = any(map(needs_all, sources)) and not dealt_out
+    """The run over what is read, by all processes."""
     return Run(
         read.readers,
         asked.accumulators,
@@ -224,9 +227,10 @@ def _planned(
         common_layers=options.pairs == "same_name",
         memory_budget=options.memory_budget,
         drops=options.on_nonfinite == "drop",
-        processes=None if alone else processes,
+        processes=processes,
         dealt_out=dealt_out,
         keeps_samples=keeps_samples,
+        in_step=any(map(needs_all, sources)),
     )
 
 
@@ -238,8 +242,8 @@ def _timed(
     with (
         batch_progress(None if options.max_samples else total, options.progress) as on_batch,
         row_progress(options.progress) as on_rows,
-        dead_workers(run.position),
-        memory_advice(run),
+        dead_workers(lambda: BatchPosition(run.position.batches, run.position.n_samples)),
+        memory_advice(partial(held_by, run)),
     ):
         execute = partial(run.execute, batches, max_samples=options.max_samples, on_rows=on_rows)
         if keeper is None:
@@ -293,6 +297,18 @@ def _one_share(loader: Any, processes: Processes | None) -> list[Note]:
         "DistributedSampler, or compare in all processes of an initialised group."
     )
     return [Note("one_share", text)]
+
+
+def _ended_early(run: Run, total: int | None, options: Options) -> list[Note]:
+    """A warning where a loader gave fewer batches than it said, as where a sample ended it."""
+    came = run.position.batches
+    if total is None or options.max_samples is not None or came >= total:
+        return []
+    text = (
+        f"loader: it has {total:,} batches by its length, but {came:,} with samples came: the "
+        "result is of these. A data set whose __getitem__ raises StopIteration ends it so."
+    )
+    return [Note("fewer_batches", text)]
 
 
 def _said(warnings: list[Note], notes: Sequence[Note], processes: Processes | None) -> list[Note]:

@@ -18,7 +18,7 @@ __all__ = ["Keeper", "check_settings"]
 
 _log = logging.getLogger("hooksim")
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the state; to be raised with every change after which an older one would not fit."""
 
 _SHARE = 20  # saving takes at most one part in so many of the time
@@ -85,6 +85,7 @@ class Keeper:
             ConfigError: The state is of a run with something else; it is named.
         """
         self._run = run
+        self._place.make_ready()
         self._sides = {name: side_identity(side) for name, side in sides.items()}
         state = self._place.read(self._rank) if self._resume else None
         if state is not None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from torch import nn
@@ -17,6 +17,8 @@ from hooksim.recording import Recording
 from hooksim.sides import Side
 
 __all__ = ["check_same_sides", "needs_all", "shared_options"]
+
+_OF_EACH = ("forward", "device", "stop_early", "progress")  # each process may have its own
 
 
 def needs_all(source: Side) -> bool:
@@ -46,8 +48,10 @@ def shared_options(
         The options of this process.
 
     Raises:
-        ConfigError: What needs all rows in one process, or shares that cannot be put together.
+        ConfigError: What needs all rows in one process, or shares that cannot be put together; or
+            a process is asked for something else.
     """
+    _check_asked(processes, _asked(options, loader))
     exact = any(getattr(measure, "exact", False) for measure in options.chosen)
     if options.block_size == "all" and exact:
         raise ConfigError(
@@ -84,6 +88,29 @@ def check_same_sides(processes: Processes, sides: Mapping[str, Side]) -> None:
                 "Every process must load the same weights; random ones need the same seed."
             )
     raise ConfigError(f"process 0 and process {rank} do not compare the same sides.")
+
+
+def _asked(options: Options, loader: Any) -> dict[str, Any]:
+    """What all processes must be asked for; plain data."""
+    names = [each.name for each in fields(options) if each.init and each.name not in _OF_EACH]
+    asked = {name: getattr(options, name) for name in names}
+    asked["measures"] = {each.keys[0]: each.options() for each in options.chosen}
+    asked["rows"] = {side: asdict(each) for side, each in zip("ab", options.rows_of, strict=True)}
+    asked["loader"] = "one for each process" if is_dealt_out(loader) else "one for all"
+    plain: dict[str, Any] = json.loads(json.dumps(asked, default=str))
+    return plain
+
+
+def _check_asked(processes: Processes, asked: dict[str, Any]) -> None:
+    told = processes.exchange(asked)
+    for rank, other in enumerate(told):
+        difference = first_difference(told[0], other)
+        if difference is not None:
+            name, first, now = difference
+            raise ConfigError(
+                f"{name}: {first!r} in process 0, {now!r} in process {rank}. Every process must be "
+                "given the same arguments."
+            )
 
 
 def _check_shares(

@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import torch
 from torch import Tensor
 
 from hooksim.errors import ConfigError, HooksimError
 from hooksim.recording.log_lock import is_held, lock_log, remove_log
+from hooksim.storage import SEAL, is_sealed, sealed
 
 __all__ = ["UNFINISHED", "SavedState", "Unfinished"]
 
@@ -20,6 +23,8 @@ UNFINISHED = "unfinished"
 
 _LOCK = "lock"
 _ABOUT = "hooksim"  # what is no tensor: JSON in the head of a file of tensors
+_CHECKSUMS = "checksums"  # there: CRC-32 of each tensor
+_FILE = re.compile(r"process-(0|[1-9][0-9]{0,8})\.safetensors")
 
 
 class SavedState(NamedTuple):
@@ -56,7 +61,7 @@ class Unfinished:
     @property
     def is_there(self) -> bool:
         """Whether the state of any process was saved."""
-        return any(self._files())
+        return bool(self._files())
 
     @property
     def is_busy(self) -> bool:
@@ -89,6 +94,12 @@ class Unfinished:
                     for each in (self.folder, *new):
                         each.rmdir()
 
+    def make_ready(self) -> None:
+        """Load all that writes a state, whose time is none that writing takes."""
+        from safetensors.torch import save
+
+        save({"": torch.zeros(1)})  # some of it is loaded where it is first used
+
     def refuse_if_busy(self) -> None:
         """Refuse to work where another run does.
 
@@ -113,13 +124,13 @@ class Unfinished:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        about = self.about().get(rank)
-        if about is None:
+        file = self._files().get(rank)
+        if file is None:
             return None
         try:
-            return SavedState(about, load_file(self._file(rank)))
+            return SavedState(self._about(file), load_file(file))
         except (SafetensorError, ValueError, OSError) as error:
-            raise self._damaged(self._file(rank), error) from error
+            raise self._damaged(file, error) from error
 
     def about(self) -> dict[int, dict[str, Any]]:
         """What the saved states say of themselves, by process.
@@ -127,7 +138,7 @@ class Unfinished:
         Raises:
             HooksimError: One cannot be read.
         """
-        return {int(file.stem.split("-")[1]): self._about(file) for file in self._files()}
+        return {rank: self._about(file) for rank, file in self._files().items()}
 
     def write(self, rank: int, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Replace the state of a process, as a whole.
@@ -148,8 +159,10 @@ class Unfinished:
         temporary = file.with_suffix(".tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            head = {_ABOUT: json.dumps(about)}
-            save_file({name: _own(part) for name, part in tensors.items()}, temporary, head)
+            parts = {name: _own(part) for name, part in tensors.items()}
+            checksums = {name: _checksum(part) for name, part in parts.items()}
+            whole = sealed({**about, _CHECKSUMS: checksums})
+            save_file(parts, temporary, {_ABOUT: json.dumps(whole)})
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(file)
@@ -160,23 +173,33 @@ class Unfinished:
 
     def clear(self) -> None:
         """Forget all that was saved."""
-        for file in [*self._files(), *self.folder.glob("process-*.tmp")]:
+        for file in [*self._files().values(), *self.folder.glob("process-*.tmp")]:
             file.unlink(missing_ok=True)
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("process-*.safetensors"))
+    def _files(self) -> dict[int, Path]:
+        """The files of the processes, by rank; all others are somebody else's."""
+        found = ((_FILE.fullmatch(file.name), file) for file in self.folder.glob("process-*"))
+        return dict(sorted((int(match[1]), file) for match, file in found if match))
 
     def _file(self, rank: int) -> Path:
         return self.folder / f"process-{rank}.safetensors"
 
     def _about(self, file: Path) -> dict[str, Any]:
+        """Read the head of a state, and check all of it."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(file, "pt") as content:
                 about = json.loads((content.metadata() or {})[_ABOUT])
-            if not isinstance(about, dict):
-                raise ValueError("its head is of another kind")
+                if not isinstance(about, dict):
+                    raise ValueError("its head is of another kind")
+                if SEAL not in about:  # an older form, which is refused for being one
+                    return about
+                if not is_sealed(about):
+                    raise ValueError(f"its head is not what was written: its {SEAL} is another")
+                found = {name: _checksum(content.get_tensor(name)) for name in content.keys()}  # noqa: SIM118
+                if found != about.get(_CHECKSUMS):
+                    raise ValueError("its checksums are others than those that were written")
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise self._damaged(file, error) from error
         return about
@@ -201,3 +224,9 @@ def _own(part: Tensor) -> Tensor:
     """A tensor that shares its memory with none, as the files want it."""
     whole = part.is_contiguous() and part.untyped_storage().nbytes() == part.nbytes
     return part if whole else part.clone(memory_format=torch.contiguous_format)
+
+
+def _checksum(part: Tensor) -> int:
+    """CRC-32 of what a tensor holds."""
+    content = part.reshape(-1).view(torch.uint8).numpy()
+    return crc32(content.data) if content.size else 0

@@ -1,6 +1,8 @@
 """Rows as they are collected in memory and, where these are too many, in files without a name."""
 
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO, Protocol
 
@@ -101,9 +103,10 @@ class HeldRows:
         if self._files:
             new, old = _nameless_file(), self._files[stored]
             self._files.append(new)
-            old.seek(0)
-            while part := old.read(1 << 20):
-                new.write(part)
+            with _writing():
+                old.seek(0)
+                while part := old.read(1 << 20):
+                    new.write(part)
 
     def append(self, stored: int, rows: Tensor) -> None:
         """Add the rows that a batch has of one stored layer.
@@ -113,7 +116,8 @@ class HeldRows:
             rows: `(n, d)` on the CPU; kept as it is.
         """
         if self._files:
-            write_rows(self._files[stored], rows)
+            with _writing():
+                write_rows(self._files[stored], rows)
             return
         # Memory that an accelerator copies to is locked, and there is little of it.
         self._layers[stored].append(rows.clone() if rows.is_pinned() else rows)
@@ -129,8 +133,9 @@ class HeldRows:
             return
         for parts in self._layers:
             self._files.append(_nameless_file())
-            for rows in parts:
-                write_rows(self._files[-1], rows)
+            with _writing():
+                for rows in parts:
+                    write_rows(self._files[-1], rows)
             parts.clear()
 
     def so_far(self, description: Description) -> list[Tensor]:
@@ -147,10 +152,11 @@ class HeldRows:
                 parts[:] = [_joined(list(parts))] if len(parts) > 1 else parts
             return [parts[0] for parts in self._layers]
         layers = zip(self._files, description.dtypes, description.widths, strict=True)
-        return [
-            map_open_file(file, getattr(torch, dtype), (description.n_rows, width))
-            for file, dtype, width in layers
-        ]
+        with _writing():
+            return [
+                map_open_file(file, getattr(torch, dtype), (description.n_rows, width))
+                for file, dtype, width in layers
+            ]
 
     def finish(self, description: Description) -> list[Tensor]:
         """End with what there is.
@@ -178,8 +184,22 @@ class HeldRows:
 
 def _close(files: list[IO[bytes]]) -> None:
     for file in files:
-        file.close()
+        with suppress(OSError):  # of what could not be written, which was said where it was needed
+            file.close()
     files.clear()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say in one line that the disk with the temporary files is full."""
+    try:
+        yield
+    except OSError as error:
+        raise HooksimError(
+            f"the rows exceed memory_budget, and cannot be written to a temporary file: "
+            f"{error.strerror or error}. Select fewer layers, make room, or name a larger disk by "
+            "the environment variable TMPDIR."
+        ) from error
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

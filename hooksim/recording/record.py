@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,8 @@ from hooksim.capture.arguments import check_loader, check_on_nonfinite, check_wh
 from hooksim.capture.batches import PairedBatch
 from hooksim.capture.calls import Forward
 from hooksim.capture.layers import Selectors, model_title, unwrap
+from hooksim.capture.loader_errors import dead_workers, with_places
+from hooksim.capture.out_of_memory import in_mebibytes, memory_advice
 from hooksim.capture.placement import check_values
 from hooksim.capture.progress import batch_progress, known_length
 from hooksim.capture.reader import ModelReader, View
@@ -92,9 +95,15 @@ def record(
         Recorder(reader, rows=policy, model=name, path=path, overwrite=overwrite) as recorder,
         reader,
         batch_progress(total, progress) as on_batch,
+        dead_workers(lambda: recorder.at),
+        memory_advice(partial(_held_by, recorder, path)),
     ):
         batches = stream(
-            [reader], _single(loader), lambda _: None, max_samples=max_samples, ahead=False
+            [reader],
+            _single(with_places(loader)),
+            lambda _: None,
+            max_samples=max_samples,
+            ahead=False,
         )
         for [part] in batches:
             recorder.put(part)
@@ -109,6 +118,16 @@ def _check_arguments(model: Any, loader: Any, max_samples: Any, on_nonfinite: An
     check_whole("max_samples", max_samples, "a whole number from 1", 1)
     check_on_nonfinite(on_nonfinite)
     check_values(model, model_title(unwrap(model), ""))
+
+
+def _held_by(recorder: Recorder, path: str | os.PathLike[str] | None) -> str:
+    """Say what a recorder holds, and what to do."""
+    if path is not None:
+        return "while rows were written. Select fewer layers, or use smaller batches."
+    return (
+        f"with the rows of {recorder.n_samples:,} samples held, {in_mebibytes(recorder.n_bytes)}. "
+        "Give a path to record to, or select fewer layers."
+    )
 
 
 def _single(loader: Iterable[Any]) -> Iterator[Any]:

@@ -99,6 +99,11 @@ class Recorder:
         return self._description.n_samples
 
     @property
+    def at(self) -> BatchPosition:
+        """Where the next batch stands in the data, where all batches are put."""
+        return BatchPosition(len(self._description.batch_lengths or ()), self.n_samples)
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of the rows so far."""
         return sum(map(self._description.row_bytes, range(len(self._description.widths))))
@@ -116,7 +121,7 @@ class Recorder:
             HooksimError: Rows cannot be written, or have another type than in the first batch.
         """
         description = self._description
-        at = at or BatchPosition(len(description.batch_lengths or ()), description.n_samples)
+        at = at or self.at
         positions, given = _distinct(part.values, description.positions)
         rows, suspects = _on_host(given)
         for stored in suspects:

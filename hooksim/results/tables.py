@@ -1,6 +1,7 @@
 """CSV tables of matrices and layers, and file names that no file system refuses."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hooksim.results.diagnostics import LayerDiagnostics
 __all__ = ["file_stems", "write_diagnostics", "write_table"]
 
 _CORNER = "layer of A / layer of B"
-# A spreadsheet would run a cell that begins with one of these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_QUOTED = re.compile(r'[",\r\n]')
+# A spreadsheet would run a cell that begins with one of these, of whatever width, or may take what
+# stands behind it, and cannot be seen, for the beginning.
+_FORMULA = ("=", "+", "-", "@")
+_UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")  # categories: controls, marks without a shape, spaces
+# In some countries a semicolon parts the cells.
+_QUOTED = re.compile(r'[",;\t\r\n]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _LONGEST_STEM = 80
 
@@ -65,11 +69,22 @@ def _cell(name: str) -> str:
     The csv module leaves a bare carriage return without quotes, which readers take for the end of a
     line: what stands behind it would be a cell.
     """
-    harmless = f"'{name}" if name.startswith(_FORMULA) else name
+    harmless = f"'{name}" if _is_formula(name) else name
     if not _QUOTED.search(harmless):
         return harmless
     doubled = harmless.replace('"', '""')
     return f'"{doubled}"'
+
+
+def _is_formula(name: str) -> bool:
+    """Whether some spreadsheet might run a cell."""
+    first = next((place for place, each in enumerate(name) if not _is_unseen(each)), len(name))
+    begins = unicodedata.normalize("NFKC", name[first : first + 1]).startswith(_FORMULA)
+    return begins or name.startswith(("\t", "\r", "\n"))
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN
 
 
 def file_stems(keys: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from hooksim.capture.batches import batch_size
+from hooksim.capture.batches import batch_size, first_samples
 from hooksim.capture.calls import sample_ids
 from hooksim.distributed import Processes
 from hooksim.errors import ConfigError
@@ -42,12 +42,16 @@ class Repeats:
         """
         number = 0
         for item in loader:
-            size = batch_size(item)
-            if size:
-                self._hear(number, self._ids(item))
+            if batch_size(item):
+                told = self._hear(number, self._ids(item))
+                if not number and None in told:
+                    self._lend(told, item)
                 number += 1
             yield item
-        while self._hear(number, None):
+        while any(told := self._hear(number, None)):
+            if not number:
+                self._fresh[number] = []
+                yield self._lend(told, None)
             number += 1
 
     def fresh(self, batch: int) -> list[int]:
@@ -80,8 +84,22 @@ class Repeats:
             )
         return ids
 
-    def _hear(self, number: int, ids: Sequence[str] | None) -> bool:
-        """Take note of what all processes have got; say whether any has got something."""
+    def _lend(self, told: Sequence[Sequence[str] | None], item: Any) -> Any:
+        """Give a sample to processes that have none, or they would not know their layers.
+
+        Args:
+            told: The ids of the first batch of each process.
+            item: The batch of this one; None where it has none.
+
+        Returns:
+            A batch of one sample, which counts where it came from.
+        """
+        lender = next(rank for rank, ids in enumerate(told) if ids)
+        is_ours = lender == self._processes.rank
+        return self._processes.exchange(first_samples(item, 1) if is_ours else None)[lender]
+
+    def _hear(self, number: int, ids: Sequence[str] | None) -> list[Sequence[str] | None]:
+        """Take note of what all processes have got, which is None where there is nothing left."""
         told = self._processes.exchange(ids)
         for rank, each in enumerate(told):
             fresh = []
@@ -91,4 +109,4 @@ class Repeats:
                     fresh.append(place)
             if rank == self._processes.rank and each is not None:
                 self._fresh[number] = fresh
-        return any(each is not None for each in told)
+        return told

@@ -13,12 +13,13 @@ from hooksim.capture.side import Reader
 from hooksim.capture.slices import Slice
 from hooksim.capture.stream import stream
 from hooksim.distributed import Processes
-from hooksim.errors import Note
+from hooksim.errors import ConfigError, Note
+from hooksim.run.in_step import in_step
 from hooksim.run.intake import Intake, OnRows, RunMemory
 from hooksim.run.position import Position
 from hooksim.run.repeats import Repeats
 from hooksim.run.sample_roll import SampleRoll
-from hooksim.run.together import Share, check_agreed, give_share, take_shares
+from hooksim.run.together import Share, check_same_layers, give_share, take_shares
 
 __all__ = ["Run"]
 
@@ -48,6 +49,8 @@ class Run:
             None for a run of this process alone.
         dealt_out: The loader gives each process samples of its own, some of them twice.
         keeps_samples: Take note of all samples, so that the state tells them apart from others.
+        in_step: Every process must run every batch together with the others, since each holds a
+            part of a model.
     """
 
     def __init__(
@@ -65,11 +68,13 @@ class Run:
         processes: Processes | None = None,
         dealt_out: bool = False,
         keeps_samples: bool = False,
+        in_step: bool = False,
     ) -> None:
         self._is_whole = True
         self._number = 0  # of the batch that is read or passed over now
         self._processes = processes
         self._repeats = Repeats(processes) if processes is not None and dealt_out else None
+        self._in_step = in_step and processes is not None
         self._block_size = block_size
         self._readers = list(readers)
         self._accumulators = list(accumulators)
@@ -117,8 +122,6 @@ class Run:
         """
         self._number = 0
         start = self.position.batches
-        if self._processes is not None:
-            check_agreed(self._processes, {**self._settings(), "max_samples": max_samples})
         with ExitStack() as stack:
             for reader in self._readers:
                 stack.enter_context(reader)
@@ -133,7 +136,7 @@ class Run:
                 self._watched(loader),
                 self._intake.reducer,
                 max_samples=max_samples,
-                reads=lambda number: number == 0 or self._takes(number, start),
+                reads=lambda number: not number or self._in_step or self._takes(number, start),
                 passed=passed,
                 smallest=max(4, self._minimum),
                 ahead=self._ahead,
@@ -239,7 +242,19 @@ class Run:
         """The loader, its samples taken note of."""
         if self._roll is not None:
             loader = self._roll.watch(loader)
+        if self._in_step and self._processes is not None:
+            loader = in_step(loader, self._processes, self._refuse_alone)
         return loader if self._repeats is None else self._repeats.watch(loader)
+
+    def _refuse_alone(self, number: int) -> None:
+        """Refuse a batch that only some processes have, where all must run it."""
+        if self._repeats is None and self._roll is not None and self._processes is not None:
+            self._roll.check(self._processes)
+        raise ConfigError(
+            f"loader: only some processes are given a batch {number}, but all must run it: each "
+            "holds a part of a model. Deal out shares of as many batches, as a DistributedSampler "
+            "does, and accelerate with even_batches=True."
+        )
 
     def _read(self, slices: list[Slice], start: int, on_rows: OnRows | None) -> None:
         """Take the rows of a batch; of the first, where an earlier run has them, only the layers.
@@ -284,10 +299,12 @@ class Run:
     def _join(self, processes: Processes, on_rows: OnRows | None) -> None:
         """Make one run of those of all processes, on every one of them."""
         intake = self._intake
-        check_agreed(processes, {side.title: list(side.layers) for side in self.names}, layers=True)
         if self._roll is not None and self._repeats is None:
             self._roll.check(processes)
+        check_same_layers(processes, {side.title: list(side.layers) for side in self.names})
         is_one_block = self._block_size == "all"
+        if self._repeats is not None and not is_one_block:
+            intake.close_own(max(4, self._minimum), on_rows)
         pieces = [] if is_one_block else intake.tail.release()
         origins = [piece.origin for piece in pieces]
         share = Share(self.position, origins, self.notes, intake.doubts, intake.places.held)
@@ -307,8 +324,3 @@ class Run:
         state = processes.broadcast(None if processes.rank else intake.state_dict())
         if processes.rank:
             intake.load_state_dict(state)
-
-    def _settings(self) -> dict[str, Any]:
-        """What all processes must be asked for; plain data."""
-        kinds = [[type(each).__name__, each.options()] for each in self._accumulators]
-        return {"block_size": self._block_size, "measures": kinds}

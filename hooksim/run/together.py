@@ -1,7 +1,6 @@
 """What the processes of a group make of their shares of one run."""
 
 import copy
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from hooksim.errors import ConfigError, Note
 from hooksim.run.places import Place
 from hooksim.run.position import Position
 
-__all__ = ["Share", "check_agreed", "give_share", "take_shares"]
+__all__ = ["Share", "check_same_layers", "give_share", "take_shares"]
 
 
 class Share(NamedTuple):
@@ -36,26 +35,23 @@ class Share(NamedTuple):
     places: Mapping[int, Place]
 
 
-def check_agreed(processes: Processes, settings: dict[str, Any], layers: bool = False) -> None:
-    """Check that all processes say the same of how they compare.
+def check_same_layers(processes: Processes, layers: Mapping[str, Sequence[str]]) -> None:
+    """Check that all processes have found the same layers.
 
     Args:
         processes: All of them.
-        settings: Plain data.
-        layers: Whether these are the layers that were found.
+        layers: Of each side, by what messages call it.
 
     Raises:
         ConfigError: One differs.
     """
-    given = processes.exchange(json.dumps(settings, default=str))
+    given = processes.exchange(dict(layers))
     for rank, other in enumerate(given):
         if other != given[0]:
-            mine, theirs = json.loads(given[0]), json.loads(other)
-            name = next(name for name in mine if theirs.get(name) != mine[name])
-            kind = "models" if layers else "arguments"
+            name = next(name for name in given[0] if other.get(name) != given[0][name])
             raise ConfigError(
-                f"{name}: {mine[name]} in process 0, {theirs.get(name)} in process {rank}. Every "
-                f"process must be given the same {kind}."
+                f"{name}: {given[0][name]} in process 0, {other.get(name)} in process {rank}. "
+                "Every process must be given the same models."
             )
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hooksim.accumulators.base import SidePair
+from hooksim.accumulators.base import SideNames, SidePair
 from hooksim.accumulators.rows import RowAccumulator
 from tests import datasets
 from tests.accumulator_laws import AccumulatorLaws
@@ -88,3 +88,35 @@ def test_nothing_is_read_from_the_device(monkeypatch):
     rows = [torch.empty(40, width, device="meta") for width in (3, 5)]
     state = RowAccumulator().update(rows, rows[:1]).state_dict()
     assert state["sides.0.twins"].shape == (2,) and state["sides.0.twins"].device.type == "meta"
+
+
+class TestRepeatedSamples:
+    NAMES = (SideNames("model A", ["one"]), SideNames("model B", ["two"]))
+
+    def notes(self, a, b):
+        return RowAccumulator().update([a], [b]).notes(self.NAMES)
+
+    @pytest.fixture
+    def rows(self):
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(2, 40, 5, generator=generator)
+
+    def test_copies_of_samples_are_a_warning(self, rows):
+        a, b = torch.cat([rows, rows[:, :3]], 1)
+        [note] = self.notes(a, b)
+        assert note.code == "repeated_rows"
+        assert note.text.startswith("at least 14% of the samples equal another one")
+
+    def test_few_are_none(self, rows):
+        assert self.notes(*torch.cat([rows, rows[:, :1]], 1)) == []
+
+    def test_nor_are_equal_rows_of_one_model(self, rows):
+        a, b = rows
+        assert self.notes(a.sign(), b) == []
+
+    def test_nor_is_a_layer_that_does_not_vary(self, rows):
+        a, b = rows
+        assert self.notes(torch.ones_like(a), b) == []
+        assert self.notes(torch.ones_like(a), torch.ones_like(b)) == []
+        a, b = torch.cat([rows, rows], 1)
+        assert len(self.notes(torch.ones_like(a), b)) == 1

@@ -21,7 +21,10 @@ COMMAND_LINE = {
         [], "hooksim: the following arguments are required: COMMAND; see hooksim --h"
     ),
     "unknown command": Bad(["compair"], "hooksim: ...invalid choice: 'compair'...did you mean"),
-    "unknown option": Bad(["compare", "c.yaml", "--fast"], "hooksim: unrecognized arguments: --fa"),
+    "unknown option": Bad(
+        ["compare", "c.yaml", "--fast"],
+        "hooksim compare: unrecognized arguments: --fast...see hooksim compare --",
+    ),
     "no config": Bad(["compare"], "hooksim compare: the following arguments are required: CONFIG"),
     "set without value": Bad(compare("rows"), "--set 'rows': expected key.path=value"),
     "set through a value": Bad(
@@ -33,7 +36,9 @@ COMMAND_LINE = {
 
 CONFIGS = {
     "no file": Bad(["compare", "no.yaml"], "no.yaml: cannot be read: No such file or directory"),
-    "a folder": Bad(["compare", "run"], "run: cannot be read: Is a directory"),
+    "a folder": Bad(
+        ["compare", "run"], "run: is a folder, expected a configuration: a YAML file that names"
+    ),
     "a name too long": Bad(["compare", "x" * 999 + ".yaml"], "xxx...cannot be read: File name too"),
     "bytes": Bad(**text(b"\xff\xfe\x00"), line="c.yaml: cannot be read: not a text file"),
     "nothing": Bad(**text(""), line="c.yaml: expected a mapping of keys at the top, got nothing"),

@@ -22,7 +22,9 @@ RESULTS = {
     "a recording": Bad(
         ["heatmap", "rows"], "'rows' is not a result of hooksim: metadata.json is o"
     ),
-    "a file": Bad(["report", "c.yaml"], "'c.yaml' is not a result of hooksim: it has no metadata"),
+    "a file": Bad(
+        ["report", "c.yaml"], "'c.yaml' is a file, expected the folder of a saved result"
+    ),
     "cut off": Bad(
         HEATMAP,
         "HooksimError: the result in 'saved' is damaged: metadata.json is not valid JSON",

@@ -22,6 +22,9 @@ class Two:
 
     rank, size = 1, 2
 
+    def exchange(self, value):
+        return [value] * self.size
+
 
 def dealt_out(kind):
     if kind == "torch":
@@ -106,6 +109,35 @@ def test_shares_are_put_together_and_repeats_left_out(in_processes, size):
         assert f"deals its samples out to {size + 1} processes, but {size} compare" in text
         (kind, *got), _, _ = told[-1]
         assert kind == "result" and sum(got[2]["blocks"]) == got[1] == 203
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_process_that_is_given_nothing_waits_for_the_others(in_processes, size):
+    every = [EXACT, {"block_size": 2048}, {"block_size": "all"}, {"block_size": "batch"}]
+    jobs = [
+        {"n": 103, "ids": True, "batch": 25, "only": [owner], "options": options}
+        for options in every
+        for owner in (0, size - 1)
+    ]
+    found = in_processes(size, jobs)
+    for number, job in enumerate(jobs):
+        alone = outcome(0, job)
+        for told in found:
+            (kind, *got), _, _ = told[number]
+            assert kind == "result", (job, got)
+            assert got[1] == alone[2] == 103
+            assert got[2]["blocks"] == alone[3]["blocks"]
+            assert got[2]["layers_a"] == alone[3]["layers_a"]
+            for key, tables in alone[1].items():
+                compare_tables(got[0][key], tables, near=False)
+
+
+def test_the_last_batches_of_a_share_are_in_a_block_of_their_own(in_processes):
+    job = {"n": 130, "ids": True, "batch": 30, "options": {"block_size": "batch"}}
+    for told in in_processes(2, [job]):
+        (kind, *got), _, _ = told[0]
+        assert kind == "result"
+        assert sorted(got[2]["blocks"]) == [30, 30, 35, 35]
 
 
 def compare_tables(got, expected, *, near):

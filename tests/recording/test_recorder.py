@@ -118,3 +118,29 @@ def test_without_finish_there_is_no_recording(tmp_path):
                 recorder.put(part)
         assert recorder.n_samples == 20
     assert not Recording.load(tmp_path / "r").complete
+
+
+@pytest.mark.parametrize("fails", ["write_rows", "map_open_file"])
+def test_a_full_disk_of_temporary_files_is_one_line(monkeypatch, fails):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"hooksim.recording.held_rows.{fails}", full)
+    with pytest.raises(HooksimError) as caught:
+        gathered(Stack(3), DATA.split(4), budget=50)
+    assert str(caught.value) == (
+        "the rows exceed memory_budget, and cannot be written to a temporary file: No space left "
+        "on device. Select fewer layers, make room, or name a larger disk by the environment "
+        "variable TMPDIR."
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_what_cannot_be_written_at_last_is_no_second_error(monkeypatch):
+    def full_disk():
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr("hooksim.recording.held_rows._nameless_file", full_disk)
+    with pytest.raises(HooksimError, match="cannot be written to a temporary file: No space left"):
+        gathered(Stack(3), DATA.split(4), budget=50)
+    gc.collect()

@@ -18,6 +18,8 @@ from hooksim.results.tables import write_table
 NASTY = [
     "../../x", "/etc/passwd", "a\0b", "x" * 5000, "con", "NUL", "aux.txt", "..", ".", "~",
     "a\\..\\b", "C:\\x", "\n", "\u202e", "=cmd|'/c calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1",
+    "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(1)", "\ufe661", " =1", "\u00a0=1", "\u200b=1",
+    "\ufeff=1", "\0=1", "\x1c=1",
     "</script>", "<img src=x onerror=alert(1)>", "${jndi:x}", "%00", "trailing. ", "\ud800",
 ]  # fmt: skip
 
@@ -53,6 +55,8 @@ def test_a_comparison_stays_in_its_folder(name: str, tmp_path: Path) -> None:
         for cell in cells(file):
             assert not cell.startswith(("=", "+", "@", "\t", "\r", "\n")), cell
             assert not cell.startswith("-") or float(cell) <= 0
+            seen = "".join(each for each in cell if each.isprintable() and not each.isspace())
+            assert not seen or seen[0] not in "\uff1d\uff0b\uff0d\uff20\ufe66=+@", cell
 
 
 @pytest.mark.parametrize("step", ["../../x", "=1+1", "a\0b", "con", "x" * 300])
@@ -113,6 +117,15 @@ def test_a_name_with_every_separator_stays_one_cell(tmp_path: Path) -> None:
     with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
     assert [len(row) for row in rows] == [2, 2] and rows[0][1] == rows[1][0] == name
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_where_other_separators_are_used_a_name_stays_one_cell_too(
+    tmp_path: Path, separator: str
+) -> None:
+    write_table(tmp_path / "x.csv", torch.ones(1, 1), ["0"], [f"a{separator}=1+1"])
+    text = (tmp_path / "x.csv").read_text(encoding="utf-8")
+    assert f',"a{separator}=1+1"\n' in text
 
 
 def test_a_name_that_no_file_can_hold_is_written_out(tmp_path: Path) -> None:
