@@ -14,7 +14,7 @@ from hooksim.functional.gram import add_panels, mirror_panels, signature_weights
 
 __all__ = ["WideGram", "has_wide_gram", "row_signatures", "wide_gram", "workspace_elements"]
 
-_CHUNK_ELEMENTS = 1 << 19  # of the rows, worked on at once: 2 MiB, so that they stay in cache
+_CHUNK_ELEMENTS = 1 << 21  # of the rows, worked on at once: 8 MiB, for fewer waits between threads
 _SIGNATURE_ELEMENTS = 1 << 17  # of the rows in float64: 1 MiB
 _ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of a loop costs, not the memory
 _PADDING = 16  # columns: rows that are a power of two of bytes apart share few places of the cache
