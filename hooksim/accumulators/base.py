@@ -9,8 +9,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.blocks.block import Block, Origin, Strip, read_counts
+from hooksim.blocks.block import Block, Origin, read_counts
 from hooksim.blocks.pieces import Piece, block_of
+from hooksim.blocks.strip import Strip
 from hooksim.blocks.tail import tensor_text, text_tensor
 from hooksim.errors import ConfigError, NonFiniteError, Note, NotEnoughSamplesError, ShapeError
 from hooksim.functional.inputs import check_pair

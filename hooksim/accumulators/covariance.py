@@ -9,8 +9,9 @@ from torch import Tensor
 
 from hooksim.accumulators.base import Accumulator, BlockSums, Estimate, SidePair
 from hooksim.accumulators.moments import Moments
-from hooksim.blocks.block import Block, Strip
+from hooksim.blocks.block import Block
 from hooksim.blocks.grams import LayerGram
+from hooksim.blocks.strip import Strip
 from hooksim.errors import ConfigError, ShapeError
 from hooksim.functional.cka import cka_ratio
 from hooksim.functional.hsic import minimum_samples

@@ -8,7 +8,8 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from hooksim.accumulators.base import BlockSums, SidePair, combined
-from hooksim.blocks.block import Block, RbfSums, Strip
+from hooksim.blocks.block import Block, RbfSums
+from hooksim.blocks.strip import Strip
 from hooksim.functional.hsic import double_centred, hsic_factor, noise_floor, u_centred
 from hooksim.functional.rbf import rbf_kernel
 
@@ -64,8 +65,7 @@ class GramSums(BlockSums):
 
     def strip(self, strip: Strip) -> _Found:
         """The terms of the strip's samples, of all layers and pairs."""
-        kernel = self._kernel(strip)
-        norms = torch.linalg.vector_norm(kernel, dim=-1)  # a third of the time of vecdot
+        kernel, norms = self._kernel(strip)
         own = norms.to(torch.float64).square().mT * self._own_weight
         terms = [own]
         for pair, weight in zip(self._pairs, self._cross_weights, strict=True):
@@ -105,17 +105,21 @@ class GramSums(BlockSums):
             self._sums["sides", str(side), "width"] = torch.stack(filled)
         return self._sums
 
-    def _kernel(self, strip: Strip) -> Tensor:
-        """The strip's kernel matrices, centred, (stored layers, m, n)."""
+    def _kernel(self, strip: Strip) -> tuple[Tensor, Tensor]:
+        """The strip's kernel matrices, centred, (stored layers, m, n), and the norms of their rows.
+
+        Rows are centred: the biased form of the linear kernel is.
+        """
+        if self._rbf is None and self._debiased:
+            return strip.u_centred, strip.u_norms
+        kernel = strip.kernel
         if self._rbf is not None:
-            kernel = rbf_kernel(strip.kernel, strip.norms, self._rbf.width, strip.start)
+            kernel = rbf_kernel(kernel, strip.norms, self._rbf.width, strip.start)
             if self._debiased:
-                return u_centred(kernel, self._rbf.sums, strip.start)
-            return double_centred(kernel, self._rbf.sums + 1, strip.start)
-        # Rows are centred: the row sums of their kernel are known, the biased form is centred.
-        if self._debiased:
-            return u_centred(strip.kernel, -strip.norms, strip.start)
-        return strip.kernel
+                kernel = u_centred(kernel, self._rbf.sums, strip.start)
+            else:
+                kernel = double_centred(kernel, self._rbf.sums + 1, strip.start)
+        return kernel, torch.linalg.vector_norm(kernel, dim=-1)
 
     def _expanded(self, side: int, values: Tensor) -> Tensor:
         """One side's layers of `values`, all stored layers first."""

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from hooksim.accumulators.lookups import LookUp
-from hooksim.blocks.block import Strip, layer_index
+from hooksim.blocks.block import layer_index
+from hooksim.blocks.strip import Strip
 from hooksim.functional.ranks import Neighbours, neighbours, twice_mid_ranks
 
 __all__ = ["Found", "ListWidths", "NeighbourLists"]
@@ -42,7 +43,7 @@ class NeighbourLists:
     Attributes:
         sources: Stored layers.
         widest: `(sources,)` int64: the width that the strips taken so far would have needed.
-        undecided: `(n,)` bool: samples for which that was more than k in one of the sources.
+        undecided: `(sources, n)` bool: samples for which that was more than k.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class NeighbourLists:
     ) -> None:
         self.sources = list(sources)
         self.widest = torch.zeros(len(sources), dtype=torch.int64, device=device)
-        self.undecided = torch.zeros(n, dtype=torch.bool, device=device)
+        self.undecided = torch.zeros((len(sources), n), dtype=torch.bool, device=device)
         self._k, self._width = k, width
         self._lookups = list(lookups)
         place = {layer: index for index, layer in enumerate(layers)}
@@ -83,7 +84,7 @@ class NeighbourLists:
         distances = strip.distances.of_layers(self._sources)
         near, counts = neighbours(distances, strip.ordered[self._sources], self._k, self._width)
         rows = strip.rows
-        self.undecided[rows] = (counts > self._k).any(0)
+        self.undecided[:, rows] = counts > self._k
         self._columns[:, rows] = near.columns
         self._weights[:, rows] = near.weights
         for lookup, of_lookup, targets, ranks in zip(

@@ -8,7 +8,8 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
-from hooksim.blocks.block import Block, Strip
+from hooksim.blocks.block import Block
+from hooksim.blocks.strip import Strip
 from hooksim.errors import Note
 
 __all__ = ["OrderAccumulator"]

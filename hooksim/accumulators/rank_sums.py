@@ -14,7 +14,8 @@ from hooksim.accumulators.lookups import Direction, LookUp, restricted, whole
 from hooksim.accumulators.neighbour_lists import ListWidths, NeighbourLists
 from hooksim.accumulators.rank_walks import listed_walks, streamed_walks
 from hooksim.accumulators.streamed_edges import StreamedEdges
-from hooksim.blocks.block import Block, Strip, layer_index
+from hooksim.blocks.block import Block, layer_index
+from hooksim.blocks.strip import Strip
 from hooksim.functional.ranks import all_mid_ranks
 
 __all__ = ["RankSums"]
@@ -94,24 +95,25 @@ class RankSums(BlockSums):
         return not self._streamed and len(self._counted) == 1
 
     def undecided(self) -> Tensor:
-        """Samples that tie for a place among the k nearest of another one, `(n,)` bool."""
+        """Samples that tie for the last places among the k nearest, `(sources, n)` bool."""
         found = [each.undecided for each in self._counted if isinstance(each, NeighbourLists)]
-        return torch.stack(found).any(0)
+        return torch.cat(found)
 
-    def settle(self, block: Block, samples: Tensor) -> None:
-        """Look at some samples again, in a block that can tell what ties and what does not.
+    def settle(self, undecided: Tensor) -> None:
+        """Look again at all that is undecided, as exactly as can be, and go on with exact strips.
 
         Args:
-            block: The same samples, to be walked over from now on.
-            samples: `(m,)` int64, all that are undecided.
+            undecided: What `undecided` gave.
         """
-        self._block = block
         lists = [each for each in self._counted if isinstance(each, NeighbourLists)]
+        sources = [source for each in lists for source in each.sources]
+        layers = [sources[i] for i in undecided.any(1).nonzero().flatten().tolist()]
         for each in lists:
             each.forget_widths()
-        for strip in block.picked(samples):
+        for strip in self._block.settled(undecided.any(0).nonzero().flatten(), layers):
             for each in lists:
                 each.add(each.look(strip))
+        self._block = self._block.exact
 
     def counts(self) -> Tensor | None:
         """For each source with lists how long they must be: k where nothing ties."""
@@ -198,10 +200,11 @@ class RankSums(BlockSums):
         rows = [i for i, row in enumerate(_sampled_rows(self._block.n)) if strip.has(row)]
         if not rows:
             return None
-        index = self._sampled[rows[0] : rows[-1] + 1] - strip.start
-        picked = strip.distances.of_rows(index)
+        own = self._sampled[rows[0] : rows[-1] + 1]
+        picked = strip.distances.of_rows(own - strip.start)
         excess = all_mid_ranks(picked) * (2 / self._block.n) - 1
-        return excess.masked_fill_(picked.values.isinf(), 0.0).sum(1)
+        itself = own[:, None].expand(excess[..., :1].shape)
+        return excess.scatter_(-1, itself, 0.0).sum(1)
 
     def _fold_lists(self, lists: NeighbourLists, sources: Collection[int]) -> None:
         """Add the edges of some sources to the block's sums."""

@@ -8,7 +8,8 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
-from hooksim.blocks.block import Block, Strip
+from hooksim.blocks.block import Block
+from hooksim.blocks.strip import Strip
 from hooksim.errors import Note
 
 __all__ = ["RowAccumulator", "RowFacts"]
@@ -91,7 +92,7 @@ class RowAccumulator(Accumulator):
         return RowFacts(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def notes(self, names: Sequence[SideNames]) -> list[Note]:
-        """A warning if samples were given more than once, which shows in every layer that varies."""
+        """A warning of samples that were given more than once: every layer that varies shows it."""
         if self._state.is_empty():
             return []
         facts = [self.of_side(side) for side in self.sides]
@@ -134,12 +135,11 @@ class _RowSums(BlockSums):
     def __init__(self, block: Block, sides: Sequence[int]) -> None:
         self._block = block
         self._sides = sides
-        self._squares = torch.zeros_like(block.scale)  # of all entries of each Gram matrix
+        self._squares = torch.zeros_like(block.scale)  # of all entries, U-centred
 
     def strip(self, strip: Strip) -> Tensor:
-        """The squares of the strip's entries, summed."""
-        norms = torch.linalg.vector_norm(strip.kernel, dim=-1)
-        squares: Tensor = norms.to(torch.float64).square().sum(-1)
+        """The squares of the strip's entries, summed; of what is made for CKA in any case."""
+        squares: Tensor = strip.u_norms.to(torch.float64).square().sum(-1)
         return squares
 
     def add(self, found: Tensor) -> None:
@@ -170,8 +170,18 @@ class _RowSums(BlockSums):
         n = self._block.n
         if n < 3:
             return torch.full_like(trace, float("nan"))
-        own = self._squares * self._block.scale**4 / (n - 1) ** 2
+        own = self._squares_of_kernel() * self._block.scale**4 / (n - 1) ** 2
         return (own - trace.square() / (n - 1)) * ((n - 1) ** 2 / ((n - 2) * (n + 1)))
+
+    def _squares_of_kernel(self) -> Tensor:
+        """Of all entries of each Gram matrix: what U-centring took out is known from the diagonal.
+
+        What it leaves and what it takes out are orthogonal. Row sums without it are its opposite.
+        """
+        n, norms = self._block.n, self._block.norms.to(torch.float64)
+        squares, total = norms.square().sum(-1), norms.sum(-1).square()
+        taken = 2 * squares / (n - 2) - total / ((n - 1) * (n - 2))
+        return self._squares + taken + squares
 
     def _twins(self) -> Tensor:
         """How many rows of each stored layer have an equal one, by their signatures."""

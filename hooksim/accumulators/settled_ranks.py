@@ -9,7 +9,8 @@ from torch import Tensor
 from hooksim.accumulators.base import BlockSums
 from hooksim.accumulators.lookups import Direction
 from hooksim.accumulators.rank_sums import RankSums
-from hooksim.blocks.block import Block, Strip, read_counts
+from hooksim.blocks.block import Block, read_counts
+from hooksim.blocks.strip import Strip
 
 __all__ = ["SettledRanks"]
 
@@ -19,9 +20,9 @@ _FEW = 4  # at most every fourth sample is looked at again by itself
 class SettledRanks(BlockSums):
     """Looks again, in float64, at the samples whose neighbours float32 cannot tell.
 
-    These are the ones whose k-th and next neighbour, in any layer, are less far apart than the
-    rounding of a Gram matrix. All that is known of them is then found anew, as sources and as
-    targets, in every layer; where they are many, all samples are.
+    These are the ones whose k-th and next neighbour, in some layer, are less far apart than the
+    rounding of a Gram matrix. Their distances in that layer are then made anew, for them as sources
+    and as targets; where they are many, all distances are.
 
     Args:
         block: A block that is not exact.
@@ -46,15 +47,14 @@ class SettledRanks(BlockSums):
 
     def counts(self) -> Tensor | None:
         """How many samples are undecided; None where all are looked at anew."""
-        return None if self._ranks is None else self._ranks.undecided().sum()[None]
+        return None if self._ranks is None else self._ranks.undecided().any(0).sum()[None]
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
         if self._ranks is None or counts[0] * _FEW > self._block.n:
             return self._anew()
         if counts[0]:
-            samples = self._ranks.undecided().nonzero().flatten()
-            self._ranks.settle(self._block.exact, samples)
+            self._ranks.settle(self._ranks.undecided())
         return _ended(self._ranks)
 
     def _anew(self) -> TensorDict:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hooksim.accumulators.edges import by_group, sample_sums
 from hooksim.accumulators.lookups import LookUp
-from hooksim.blocks.block import Strip, layer_index
+from hooksim.blocks.block import layer_index
+from hooksim.blocks.strip import Strip
 from hooksim.functional.ranks import Distances, Reach, order_rows, reach, twice_all_mid_ranks
 
 __all__ = ["StreamedEdges", "bytes_of_target"]

@@ -13,12 +13,13 @@ from hooksim.blocks.grams import LayerGram, Spread, common_device
 from hooksim.blocks.memory import KernelMemory
 from hooksim.blocks.packed import PackedKernels
 from hooksim.blocks.slabs import kernel_among, kernel_between, slab_height, slabs
+from hooksim.blocks.strip import Strip
 from hooksim.functional.gram import strip_bounds
-from hooksim.functional.ranks import Distances, single_unit, sort_rows, squared_distances
+from hooksim.functional.ranks import exact_unit, single_unit
 from hooksim.functional.rbf import median_distance, rbf_kernel, spaced_rows
 from hooksim.functional.side_by_side import side_by_side
 
-__all__ = ["Block", "Origin", "Part", "RbfSums", "Strip", "layer_index", "part_of", "read_counts"]
+__all__ = ["Block", "Origin", "Part", "RbfSums", "layer_index", "part_of", "read_counts"]
 
 Part: TypeAlias = tuple[int, int, Callable[[int, int], Tensor]]
 """Rows of kernel matrices: place of the first, how many, and what gives some of them."""
@@ -42,57 +43,6 @@ def layer_index(positions: Sequence[int], device: torch.device) -> slice | Tenso
     if list(positions) == list(range(start, start + len(positions))):
         return slice(start, start + len(positions))
     return torch.tensor(positions, device=device)
-
-
-class Strip:
-    """Rows of the kernel matrices of all layers of a block.
-
-    Attributes:
-        rows: Which samples of the block these are: a slice, or their places in any order.
-        kernel: `(layers, m, n)` inner products of centred, scaled rows.
-        norms: `(layers, n)` the diagonal of the whole matrices.
-        units: `(layers, 1, 1)`, as of `Distances`; None in float64.
-    """
-
-    def __init__(
-        self, rows: slice | Tensor, kernel: Tensor, norms: Tensor, units: Tensor | None = None
-    ) -> None:
-        self.rows = rows
-        self.kernel = kernel
-        self.norms = norms
-        self.units = units
-
-    @property
-    def start(self) -> int:
-        """Position of the first row in the block, of rows that follow each other."""
-        return int(self._range.start)
-
-    @property
-    def stop(self) -> int:
-        """Position after the last row in the block, of rows that follow each other."""
-        return int(self._range.stop)
-
-    @property
-    def _range(self) -> slice:
-        if isinstance(self.rows, slice):
-            return self.rows
-        raise ValueError("strip: picked rows do not follow each other.")
-
-    def has(self, row: int) -> bool:
-        """Whether a row of the block is one of the strip's, where these follow each other."""
-        return self.start <= row < self.stop
-
-    @cached_property
-    def distances(self) -> Distances:
-        """Squared distances, `(layers, m, n)`, made once for all that ask."""
-        if self.units is None:
-            return squared_distances(self.kernel, self.norms, self.rows)
-        return squared_distances(self.kernel, self.norms, self.rows, self.units)
-
-    @cached_property
-    def ordered(self) -> Tensor:
-        """The squared distances of each row in ascending order, `(layers, m, n)`."""
-        return sort_rows(self.distances.values)
 
 
 class RbfSums(NamedTuple):
@@ -154,8 +104,8 @@ class Block:
         self.is_exact = is_exact
         self._units: Tensor | None = None
         if not is_exact:
-            widths = (self.scale.new_full((1, 1), single_unit(len(g.mean))) for g in self.grams)
-            self._units = torch.stack(list(widths)).to(dtype)  # (layers, 1, 1)
+            units = [self.norms.new_full((1, 1), self._unit(i)) for i in range(len(self.grams))]
+            self._units = torch.stack(units)  # (layers, 1, 1)
         self._rbf: dict[float, RbfSums] = {}
         self._positions = [list(position) for position in positions]
         self._expansion = [layer_index(position, device) for position in positions]
@@ -264,21 +214,29 @@ class Block:
             raise ValueError("block: the rows of this layer were not kept.")
         return rows
 
-    def picked(self, samples: Tensor) -> Iterator[Strip]:
-        """The kernel matrices' rows of some samples, made of the rows of all.
+    def settled(self, samples: Tensor, layers: Sequence[int]) -> Iterator[Strip]:
+        """The kernel matrices' rows of some samples, of some layers as exact as can be.
 
         Args:
-            samples: `(m,)` int64, their places in the block.
+            samples: `(m,)` int64, their places in the block, which is not exact.
+            layers: Stored layers whose matrices are made anew for that, of the rows of all samples.
         """
-        layers = len(self.grams)
-        height = slab_height(self.n, layers, self.norms.dtype)
-        for part in torch.split(samples, height):
-            kernel = self.norms.new_empty((layers, len(part), self.n))
+        exact, every = self.exact, range(len(self.grams))
+        norms = torch.stack(
+            [(exact if layer in layers else self).norms[layer].double() for layer in every]
+        )
+        units = [exact_unit() if layer in layers else self._unit(layer) for layer in every]
+        scales = torch.stack([norms.new_full((1, 1), unit) for unit in units])
+        for part in torch.split(samples, slab_height(self.n, len(every), norms.dtype)):
+            kernel = self._kernel_rows(every, part).double()
             with side_by_side(self.device) as in_order:
-                rows = ((layer, self._rows(layer)) for layer in range(layers))
-                deque(in_order(partial(self._multiply, part, kernel), rows), maxlen=0)
-            for start, stop in strip_bounds(len(part), layers * self.n):
-                yield Strip(part[start:stop], kernel[:, start:stop], self.norms)
+                rows = ((layer, self._rows(layer)) for layer in layers)
+                deque(in_order(partial(exact._multiply, part, kernel), rows), maxlen=0)
+            for start, stop in exact._bounds(len(part), len(every)):
+                yield Strip(part[start:stop], kernel[:, start:stop], norms, scales)
+
+    def _unit(self, layer: int) -> float:
+        return single_unit(len(self.grams[layer].mean))
 
     def _multiply(self, samples: Tensor, kernel: Tensor, of_layer: tuple[int, Tensor]) -> None:
         layer, rows = of_layer
@@ -309,7 +267,7 @@ class Block:
             What `look` returned, in the order of the strips.
         """
         chosen = range(len(self.grams)) if layers is None else layers
-        few = len(strip_bounds(self.n, len(chosen) * self.n)) < _STRIPS_SIDE_BY_SIDE
+        few = len(self._bounds(self.n, len(chosen))) < _STRIPS_SIDE_BY_SIDE
         with nullcontext(map) if few else side_by_side(self.device) as in_order:
             for part in self._parts(chosen):
                 yield from in_order(look, part)
@@ -322,8 +280,12 @@ class Block:
         for first, height, rows in self._kernel_parts(layers):
             yield (
                 Strip(slice(first + start, first + stop), rows(start, stop), norms, units)
-                for start, stop in strip_bounds(height, len(layers) * self.n)
+                for start, stop in self._bounds(height, len(layers))
             )
+
+    def _bounds(self, height: int, layers: int) -> list[tuple[int, int]]:
+        """How some rows of the kernel matrices of so many layers are cut into strips."""
+        return strip_bounds(height, layers * self.n, self.norms.dtype)
 
     def _kernel_parts(self, layers: Sequence[int]) -> Iterator[Part]:
         """The kernel matrices of some stored layers, from the first row to the last.
@@ -337,17 +299,17 @@ class Block:
             which = layer_index(layers, self.device)
             yield from map(part_of, self._packed.parts(which, len(layers)))
         elif all(gram.kernel is not None for gram in grams):
-            yield 0, self.n, partial(self._kernel_rows, layers)
+            yield 0, self.n, lambda *rows: self._kernel_rows(layers, slice(*rows))
         else:
             yield from map(part_of, slabs(grams, self.norms.dtype, self._memory))
 
-    def _kernel_rows(self, layers: Sequence[int], start: int, stop: int) -> Tensor:
-        """Rows of the Gram matrices of some stored layers, `(layers, stop - start, n)`."""
+    def _kernel_rows(self, layers: Sequence[int], rows: slice | Tensor) -> Tensor:
+        """Rows of the Gram matrices of some stored layers, `(layers, m, n)`."""
         if self._kernels is not None:
-            return self._kernels[layer_index(layers, self.device), start:stop]
+            return self._kernels[layer_index(layers, self.device)][:, rows]
         kernels = [self.grams[layer].kernel for layer in layers]
         return torch.stack(
-            [each[start:stop].to(self.norms.dtype) for each in kernels if each is not None]
+            [each[rows].to(self.norms.dtype) for each in kernels if each is not None]
         )
 
 

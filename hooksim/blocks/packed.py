@@ -90,7 +90,7 @@ class PackedKernels:
         """
         memory = KernelMemory()
         panels = [panel[which] for panel in self._panels]
-        _, strip = strip_bounds(self._n, layers * self._n)[0]
+        _, strip = strip_bounds(self._n, layers * self._n, panels[0].dtype)[0]
         height = strip * -(-_ROWS_AT_ONCE // strip)
         for (first, last), panel in zip(self._bounds, panels, strict=True):
             for begin in range(first, last, height):

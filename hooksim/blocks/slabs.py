@@ -59,7 +59,7 @@ def slab_height(n: int, layers: int, dtype: torch.dtype) -> int:
         1000
     """
     height = min(n, max(1, _SLAB_BYTES // (layers * n * dtype.itemsize)))
-    _, strip = strip_bounds(n, layers * n)[0]
+    _, strip = strip_bounds(n, layers * n, dtype)[0]
     return height - height % strip if strip < height < n else height
 
 

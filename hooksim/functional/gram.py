@@ -19,7 +19,7 @@ __all__ = [
 
 _CHUNK_ELEMENTS = 1 << 17  # float64 columns worked on at once: 1 MiB, so that they stay in cache
 _CHUNK_ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of the loop costs, not the memory
-_STRIP_ELEMENTS = 1 << 20  # of one strip of kernel matrices, all layers together: it stays in cache
+_STRIP_ELEMENTS = 1 << 20  # float64 numbers of a strip, all layers together: 8 MiB stay in cache
 _PANEL_ROWS = 256  # below this one panel is best
 _FEWEST_PANELS, _MOST_PANELS = 4, 16  # lower panels cost more than the products that they save
 _MIRRORED_ROWS = 256
@@ -197,12 +197,13 @@ def _panels(n: int) -> Iterable[tuple[int, int]]:
     return pairwise([n * part // parts for part in range(parts + 1)])
 
 
-def strip_bounds(n: int, columns: int) -> list[tuple[int, int]]:
+def strip_bounds(n: int, columns: int, dtype: torch.dtype = torch.float64) -> list[tuple[int, int]]:
     """Cut `n` rows into strips whose elements, `columns` to a row, fit the cache budget.
 
     Args:
         n: Number of rows of the kernel matrix.
         columns: Elements to a row, all layers and batch items together.
+        dtype: Of the kernel matrix.
 
     Returns:
         Pairs `(start, stop)` that cover `range(n)` in order.
@@ -211,5 +212,6 @@ def strip_bounds(n: int, columns: int) -> list[tuple[int, int]]:
         >>> strip_bounds(5, 1 << 19)
         [(0, 2), (2, 4), (4, 5)]
     """
-    height = max(1, _STRIP_ELEMENTS // max(1, columns))
+    elements = _STRIP_ELEMENTS * torch.float64.itemsize // dtype.itemsize
+    height = max(1, elements // max(1, columns))
     return [(start, min(start + height, n)) for start in range(0, n, height)]

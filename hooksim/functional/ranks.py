@@ -13,6 +13,7 @@ __all__ = [
     "Neighbours",
     "Reach",
     "all_mid_ranks",
+    "exact_unit",
     "mid_ranks",
     "minkowski_distances",
     "neighbours",
@@ -119,6 +120,11 @@ class Reach(NamedTuple):
         return nearer.mul_(tied - places).addcmul_(near, places)  # twice as fast as torch.where
 
 
+def exact_unit() -> float:
+    """How far apart float64 Gram matrices may show equal distances, as a share of the norms."""
+    return _TIE_EPS
+
+
 def single_unit(width: int) -> float:
     """How far apart float32 Gram matrices may show equal distances, as a share of the norms.
 
@@ -139,10 +145,15 @@ def squared_distances(
         norms: `(..., n)` the Gram matrix's diagonal.
         rows: Which samples they are of: a slice, or `(m,)` int64.
         unit: As of `Distances`; by default for float64.
+
+    Returns:
+        In float32 without the squared norm of the row's own sample: it changes no order, and to
+        leave it out saves a pass and a rounding.
     """
     values = torch.add(norms[..., None, :], kernel, alpha=-2)
     row_norms = norms[..., rows]
-    values += row_norms[..., None]
+    if values.dtype != torch.float32:
+        values += row_norms[..., None]
     if isinstance(rows, Tensor):
         own = rows[:, None].expand(values[..., :1].shape)
         values.scatter_(-1, own, float("inf"))
@@ -245,8 +256,8 @@ def neighbours(
     """
     values = distances.values
     n = values.shape[-1]
-    if k == 1:  # three times as fast
-        nearest, columns = values.min(-1, keepdim=True)
+    if k == 1:
+        nearest, columns = ordered[..., :1], _nearest(values)
     else:
         nearest, columns = values.topk(k, dim=-1, largest=False)
     extent = reach(distances, ordered, columns[..., k - 1 :], k)
@@ -257,6 +268,13 @@ def neighbours(
             nearest, columns = values.topk(width, dim=-1, largest=False)
     weights = extent.shares(nearest) / extent.tied[..., None]
     return Neighbours(columns, weights), (k - extent.places + extent.tied).to(torch.int64)
+
+
+def _nearest(values: Tensor) -> Tensor:
+    """The column of the smallest value of each row, `(..., 1)`; on the CPU numpy is faster."""
+    if values.device.type != "cpu":
+        return values.argmin(-1, keepdim=True)
+    return torch.from_numpy(values.numpy().argmin(-1, keepdims=True))
 
 
 def mid_ranks(distances: Distances, ordered: Tensor, columns: Tensor) -> Tensor:

@@ -35,9 +35,9 @@ def looked_again(monkeypatch) -> list[int]:
     seen: list[int] = []
     settle, anew = RankSums.settle, settled_ranks.SettledRanks._anew
 
-    def counted(self, block, samples):
-        seen.append(len(samples))
-        settle(self, block, samples)
+    def counted(self, undecided):
+        seen.append(int(undecided.any(0).sum()))
+        settle(self, undecided)
 
     def all_anew(self):
         seen.append(-1)
