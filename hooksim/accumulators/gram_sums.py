@@ -7,7 +7,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from hooksim.accumulators.base import BlockSums, SidePair, combined
+from hooksim.accumulators.base import BlockSums, SidePair
 from hooksim.blocks.block import Block, RbfSums
 from hooksim.blocks.strip import Strip
 from hooksim.functional.hsic import double_centred, hsic_factor, noise_floor, u_centred
@@ -23,13 +23,13 @@ class _Found(NamedTuple):
         rows: Where they are in the block.
         peak: `(stored layers,)` the largest own term.
         terms: `(m, ...)` each, own ones first; empty where they are summed already.
-        sums: Over them, where samples are independent.
+        sums: Over them, where samples are independent; else empty.
     """
 
     rows: slice
     peak: Tensor
     terms: Sequence[Tensor]
-    sums: TensorDict | None
+    sums: Sequence[Tensor]
 
 
 class GramSums(BlockSums):
@@ -54,7 +54,7 @@ class GramSums(BlockSums):
         self._sides = sorted({side for pair in pairs for side in pair[:2]})
         self._debiased = debiased
         self._rbf = rbf
-        self._sums = TensorDict()
+        self._sums: list[Tensor] = []
         self._peak = torch.zeros_like(squares)
         self._own_weight = factor * squares.square()
         self._cross_weights = []
@@ -72,14 +72,13 @@ class GramSums(BlockSums):
             terms.append(self._cross(pair, kernel).to(torch.float64) * weight)
         if self._block.groups is None:
             return _Found(slice(strip.start, strip.stop), own.amax(0), [], self._folded(terms))
-        return _Found(slice(strip.start, strip.stop), own.amax(0), terms, None)
+        return _Found(slice(strip.start, strip.stop), own.amax(0), terms, [])
 
     def add(self, found: _Found) -> None:
         """Add the terms of a strip's samples."""
         self._peak = torch.maximum(self._peak, found.peak)
-        if found.sums is not None:
-            self._sums = combined(self._sums, found.sums)
         if self._block.groups is None:
+            self._add(found.sums)
             return
         # Tokens of one sequence are not independent: their terms are summed before squaring.
         if self._pending is None:
@@ -93,17 +92,20 @@ class GramSums(BlockSums):
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
         if self._pending is not None:
-            self._sums = self._folded(self._pending)
+            self._add(self._folded(self._pending))
         block = self._block
-        self._sums["n"] = block.scale.new_full((), block.n)
+        sides, pairs = self._named_sums()
         floor = block.n * noise_floor(block.norms.dtype) * self._unit.square()
         for side in self._sides:
-            self._sums["sides", str(side), "peak"] = self._expanded(side, self._peak)
-            self._sums["sides", str(side), "floor"] = self._expanded(side, floor)
             widths = [len(block.grams[stored].mean) for stored in block.stored(side)]
             filled = [block.scale.new_full((), width) for width in widths]  # no copy from the host
-            self._sums["sides", str(side), "width"] = torch.stack(filled)
-        return self._sums
+            sides[str(side)] |= {
+                "peak": self._expanded(side, self._peak),
+                "floor": self._expanded(side, floor),
+                "width": torch.stack(filled),
+            }
+        n = block.scale.new_full((), block.n)
+        return TensorDict({"n": n, "sides": sides, "pairs": pairs})
 
     def _kernel(self, strip: Strip) -> tuple[Tensor, Tensor]:
         """The strip's kernel matrices, centred, (stored layers, m, n), and the norms of their rows.
@@ -136,24 +138,38 @@ class GramSums(BlockSums):
         products = a.transpose(0, 1) @ b.permute(1, 2, 0)
         return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
 
-    def _folded(self, terms: Sequence[Tensor]) -> TensorDict:
-        """The sums over independent terms, of which own ones (units, stored layers) come first."""
+    def _folded(self, terms: Sequence[Tensor]) -> list[Tensor]:
+        """The sums over independent terms, of which own ones (units, stored layers) come first.
+
+        Returns:
+            `(2, layers)` for each side, then `(5, *cells)` for each pair: few tensors, since they
+            are added up strip by strip. `_named_sums` says what they are.
+        """
         own, *crosses = terms
         layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
-        sides = {
-            str(side): {"h": terms.sum(0), "h_h": terms.square().sum(0)}
-            for side, terms in layers.items()
-        }
-        pairs = {}
+        sums = [torch.stack([each.sum(0), each.square().sum(0)]) for each in layers.values()]
         for pair, cross in zip(self._pairs, crosses, strict=True):
             a, b = layers[pair.a], layers[pair.b]
             if not pair.aligned:
                 a, b = a[:, :, None], b[:, None, :]
-            pairs[f"{pair.a},{pair.b}"] = {
-                "h": cross.sum(0),
-                "h_h": cross.square().sum(0),
-                "h_a": (cross * a).sum(0),
-                "h_b": (cross * b).sum(0),
-                "a_b": (a * b).sum(0),
-            }
-        return TensorDict({"sides": sides, "pairs": pairs})
+            products = cross, cross.square(), cross * a, cross * b, a * b
+            sums.append(torch.stack([product.sum(0) for product in products]))
+        return sums
+
+    def _add(self, sums: Sequence[Tensor]) -> None:
+        before = self._sums or [torch.zeros_like(part) for part in sums]
+        self._sums = [total + part for total, part in zip(before, sums, strict=True)]
+
+    def _named_sums(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Tensor]]]:
+        """The sums of each side and of each pair, in the form of the accumulator's state."""
+        own, crosses = self._sums[: len(self._sides)], self._sums[len(self._sides) :]
+        sides = {
+            str(side): dict(zip(("h", "h_h"), sums, strict=True))
+            for side, sums in zip(self._sides, own, strict=True)
+        }
+        names = ("h", "h_h", "h_a", "h_b", "a_b")
+        pairs = {
+            f"{pair.a},{pair.b}": dict(zip(names, sums, strict=True))
+            for pair, sums in zip(self._pairs, crosses, strict=True)
+        }
+        return sides, pairs

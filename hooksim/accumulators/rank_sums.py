@@ -16,7 +16,7 @@ from hooksim.accumulators.rank_walks import listed_walks, streamed_walks
 from hooksim.accumulators.streamed_edges import StreamedEdges
 from hooksim.blocks.block import Block, layer_index
 from hooksim.blocks.strip import Strip
-from hooksim.functional.ranks import all_mid_ranks
+from hooksim.functional.ranks import order_rows, twice_all_mid_ranks
 
 __all__ = ["RankSums"]
 
@@ -54,12 +54,12 @@ class RankSums(BlockSums):
         self._lookups = [whole(block, direction) for direction in directions]
         sources = sorted({source for lookup in self._lookups for source in lookup.sources})
         self._sampled = torch.tensor(_sampled_rows(block.n), device=block.device)
-        self._excess = torch.zeros_like(block.norms, dtype=torch.float64)
+        self._ranks = torch.zeros_like(block.norms, dtype=torch.float64)
         self._sums = {
-            lookup.direction: {name: self._excess.new_zeros(lookup.shape) for name in PAIR_SUMS}
+            lookup.direction: {name: self._ranks.new_zeros(lookup.shape) for name in PAIR_SUMS}
             for lookup in self._lookups
         }
-        self._own = {name: self._excess.new_zeros(len(block.grams)) for name in SOURCE_SUMS}
+        self._own = {name: self._ranks.new_zeros(len(block.grams)) for name in SOURCE_SUMS}
         layers = range(len(block.grams))
         self._counted: list[NeighbourLists | ListWidths] = []
         self._streamed: list[StreamedEdges] = []
@@ -74,13 +74,13 @@ class RankSums(BlockSums):
 
     def strip(self, strip: Strip) -> tuple[Tensor | None, list[Any]]:
         """Find the neighbours of the strip's samples and their ranks."""
-        return self._targets_excess(strip), [each.look(strip) for each in self._first_walk]
+        return self._ranks_from_sampled(strip), [each.look(strip) for each in self._first_walk]
 
     def add(self, found: tuple[Tensor | None, list[Any]]) -> None:
         """Add what was found in a strip."""
-        excess, parts = found
-        if excess is not None:
-            self._excess += excess
+        ranks, parts = found
+        if ranks is not None:
+            self._ranks += ranks
         for each, part in zip(self._first_walk, parts, strict=True):
             each.add(part)
 
@@ -122,9 +122,12 @@ class RankSums(BlockSums):
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
-        others = torch.full_like(self._excess[0], len(self._sampled))
-        others[self._sampled] -= 1  # a sample is no target of itself
-        self._expected = self._excess * (self._k / others)
+        n = self._block.n
+        itself = torch.zeros_like(self._ranks[0])
+        itself[self._sampled] = 1  # a sample is no target of itself, but was ranked last, as n
+        others = len(self._sampled) - itself
+        excess = (self._ranks - 2 * n * itself) / n - others
+        self._expected = excess * (self._k / others)
         left = self._fold_first_walk(counts)
         lists = listed_walks(self._lookups, left, self._block.n)
         rest = left.keys() - {source for walk in lists for source in walk}
@@ -195,16 +198,14 @@ class RankSums(BlockSums):
         n, device = self._block.n, self._block.device
         return StreamedEdges(layers, lookups, n=n, k=self._k, device=device)
 
-    def _targets_excess(self, strip: Strip) -> Tensor | None:
-        """Each sample's excess over 1 as a target, summed over sampled rows, (layers, n)."""
+    def _ranks_from_sampled(self, strip: Strip) -> Tensor | None:
+        """Twice each sample's rank as a target, summed over sampled rows, (layers, n)."""
         rows = [i for i, row in enumerate(_sampled_rows(self._block.n)) if strip.has(row)]
         if not rows:
             return None
-        own = self._sampled[rows[0] : rows[-1] + 1]
-        picked = strip.distances.of_rows(own - strip.start)
-        excess = all_mid_ranks(picked) * (2 / self._block.n) - 1
-        itself = own[:, None].expand(excess[..., :1].shape)
-        return excess.scatter_(-1, itself, 0.0).sum(1)
+        picked = strip.distances.of_rows(self._sampled[rows[0] : rows[-1] + 1] - strip.start)
+        order = order_rows(picked.values)
+        return twice_all_mid_ranks(picked, order, picked.values.gather(-1, order)).sum(1)
 
     def _fold_lists(self, lists: NeighbourLists, sources: Collection[int]) -> None:
         """Add the edges of some sources to the block's sums."""
@@ -243,7 +244,7 @@ class RankSums(BlockSums):
     def _state(self) -> TensorDict:
         """The block's sums, for layers instead of stored layers."""
         block = self._block
-        ones = torch.ones_like(self._excess[0])
+        ones = torch.ones_like(self._ranks[0])
         q_q = by_group(self._expected, block.groups).square().sum(-1)
         directions: dict[str, Any] = {}
         sources: dict[str, Any] = {}
