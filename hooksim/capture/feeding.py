@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedParameter
 
 from hooksim.capture.mask_forms import mask_prefix
 from hooksim.capture.padding import padding_tokens
@@ -110,7 +110,8 @@ class Feeding:
         self._forget()
         self._masked = bool(masks)
         if self._masked not in self._learnt:
-            made = [each for each in self._model.parameters() if not is_lazy(each)]
+            given = self._model.parameters()
+            made = [each for each in given if not isinstance(each, UninitializedParameter)]
             self._learned = {each.data_ptr() for each in made} - {0}
         for key, value in ((str(key), value) for key, value in inputs.items()):
             if _is_plain(value):

@@ -13,7 +13,7 @@ from hooksim.errors import HooksimError
 from hooksim.recording.description import BatchEntry, Description
 from hooksim.recording.row_files import map_open_file, write_rows
 
-__all__ = ["HeldRows", "RowStore"]
+__all__ = ["HeldRows", "RowStore", "temporary_rows"]
 
 
 class RowStore(Protocol):
@@ -103,7 +103,7 @@ class HeldRows:
         if self._files:
             new, old = _nameless_file(), self._files[stored]
             self._files.append(new)
-            with _writing():
+            with temporary_rows():
                 old.seek(0)
                 while part := old.read(1 << 20):
                     new.write(part)
@@ -116,7 +116,7 @@ class HeldRows:
             rows: `(n, d)` on the CPU; kept as it is.
         """
         if self._files:
-            with _writing():
+            with temporary_rows():
                 write_rows(self._files[stored], rows)
             return
         # Memory that an accelerator copies to is locked, and there is little of it.
@@ -133,7 +133,7 @@ class HeldRows:
             return
         for parts in self._layers:
             self._files.append(_nameless_file())
-            with _writing():
+            with temporary_rows():
                 for rows in parts:
                     write_rows(self._files[-1], rows)
             parts.clear()
@@ -152,7 +152,7 @@ class HeldRows:
                 parts[:] = [_joined(list(parts))] if len(parts) > 1 else parts
             return [parts[0] for parts in self._layers]
         layers = zip(self._files, description.dtypes, description.widths, strict=True)
-        with _writing():
+        with temporary_rows():
             return [
                 map_open_file(file, getattr(torch, dtype), (description.n_rows, width))
                 for file, dtype, width in layers
@@ -190,7 +190,7 @@ def _close(files: list[IO[bytes]]) -> None:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def temporary_rows() -> Iterator[None]:
     """Say in one line that the disk with the temporary files is full."""
     try:
         yield

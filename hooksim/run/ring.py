@@ -1,5 +1,7 @@
 """The rows of one block dealt out to processes, whose kernel matrices they make together."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from tempfile import TemporaryFile
 from typing import Any
@@ -10,6 +12,7 @@ from torch import Tensor
 from hooksim.blocks.grams import LayerGram, layer_gram
 from hooksim.blocks.slabs import kernel_between
 from hooksim.distributed import Processes
+from hooksim.recording.held_rows import temporary_rows
 from hooksim.recording.row_files import map_open_file
 from hooksim.run.layout import RowLayout
 
@@ -274,7 +277,14 @@ def _with_matrix(known: LayerGram, kernel: Tensor) -> LayerGram:
 
 
 def _in_file(n: int, width: int, *, dtype: torch.dtype) -> Tensor:
-    """Rows in a temporary file without a name."""
-    with TemporaryFile() as file:
-        file.truncate(n * width * dtype.itemsize)
+    """Rows in a temporary file without a name.
+
+    Its space is taken at once: a disk that is full when the rows are written would end the process.
+    """
+    size = n * width * dtype.itemsize
+    with TemporaryFile() as file, temporary_rows():
+        if sys.platform == "linux" and size:
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
         return map_open_file(file, dtype, (n, width))
