@@ -90,7 +90,7 @@ class BlockSums(ABC):
         belong to the rows of the strip alone.
 
         Returns:
-            What `add` wants to know.
+            What `add` wants to know; the strip is valid until then.
         """
 
     def add(self, found: Any) -> None:  # noqa: B027 - who takes nothing of strips has no sums

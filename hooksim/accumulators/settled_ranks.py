@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from tensordict import TensorDict
 from torch import Tensor
 
@@ -46,20 +47,25 @@ class SettledRanks(BlockSums):
             self._ranks.add(found)
 
     def counts(self) -> Tensor | None:
-        """How many samples are undecided; None where all are looked at anew."""
-        return None if self._ranks is None else self._ranks.undecided().any(0).sum()[None]
+        """How many samples are undecided, then the counts of the ranks; None where all are anew."""
+        if self._ranks is None:
+            return None
+        undecided = self._ranks.undecided().any(0).sum()[None]
+        widths = self._ranks.counts()
+        return undecided if widths is None else torch.cat([undecided, widths])
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's sums, in the form of the accumulator's state."""
         if self._ranks is None or counts[0] * _FEW > self._block.n:
+            self._ranks = None
             return self._anew()
-        if counts[0]:
-            self._ranks.settle(self._ranks.undecided())
+        if not counts[0]:
+            return self._ranks.end(counts[1:])
+        self._ranks.settle(self._ranks.undecided())
         return _ended(self._ranks)
 
     def _anew(self) -> TensorDict:
         """The sums of the exact block."""
-        self._ranks = None
         exact = self._block.exact
         ranks = RankSums(exact, *self._given)
         for found in exact.walk(ranks.strip):
@@ -68,5 +74,6 @@ class SettledRanks(BlockSums):
 
 
 def _ended(ranks: RankSums) -> TensorDict:
+    """The sums, once the host knows how long lists must be."""
     counts = ranks.counts()
     return ranks.end([] if counts is None else read_counts([counts])[0])

@@ -260,7 +260,7 @@ class Block:
         """Look at every strip, on the CPU at several side by side.
 
         Args:
-            look: Called with each strip, which is valid during the call.
+            look: Called with each strip, which is valid until what it returned was taken.
             layers: Which stored layers, as of `strips`.
 
         Yields:
@@ -306,7 +306,10 @@ class Block:
     def _kernel_rows(self, layers: Sequence[int], rows: slice | Tensor) -> Tensor:
         """Rows of the Gram matrices of some stored layers, `(layers, m, n)`."""
         if self._kernels is not None:
-            return self._kernels[layer_index(layers, self.device)][:, rows]
+            which = layer_index(layers, self.device)
+            if isinstance(which, Tensor) and isinstance(rows, Tensor):
+                which = which[:, None]
+            return self._kernels[which, rows]
         kernels = [self.grams[layer].kernel for layer in layers]
         return torch.stack(
             [each[rows].to(self.norms.dtype) for each in kernels if each is not None]

@@ -287,3 +287,13 @@ def test_one_batch_item_runs_on_the_meta_device():
     block = block_of([Piece([rows], None, 600, Origin(0, 0, 600))], torch.float64, gram_budget=0)
     assert sum(strip.kernel.shape[1] for strip in block.strips()) == 600
     assert block.rbf(1.0).sums.shape == (2, 600)
+
+
+@pytest.mark.parametrize("layers", [[0, 1], [2, 0]])
+@pytest.mark.parametrize("rows", [slice(3, 9), torch.tensor([8, 3, 5])])
+def test_some_rows_of_some_layers_of_kept_matrices(layers, rows):
+    generator = torch.Generator().manual_seed(0)
+    sides = [[torch.randn(20, 4, generator=generator) for _ in range(3)]]
+    block = block_of([Piece(sides, None, 20, Origin(0, 0, 20))], torch.float64)
+    whole = torch.stack([block.grams[layer].kernel for layer in layers])
+    assert torch.equal(block._kernel_rows(layers, rows), whole[:, rows])
