@@ -23,9 +23,10 @@ import argparse
 import json
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,28 @@ def requirements() -> None:
     print(*project["optional-dependencies"]["bench"], *same, sep="\n")
 
 
+@contextmanager
+def working(pythons: Sequence[str], threads: int) -> Iterator[Sequence[Asked]]:
+    """A worker for each Python, which end afterwards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Worker(each, threads)) for each in pythons]
+
+
 def run(
     names: Sequence[str],
-    workers: Sequence[Asked],
+    open_workers: Callable[[], AbstractContextManager[Sequence[Asked]]],
     *,
     small: bool,
     repeats: int,
     device: str,
     out: Path | None,
 ) -> str:
-    """Measure cases, write after each what there is so far, and give the whole as Markdown."""
-    environments = [worker.ask({"do": "surroundings"}) for worker in workers[:2]]
+    """Measure cases, write after each what there is so far, and give the whole as Markdown.
+
+    Every case has processes of its own: memory that an earlier one leaves makes forwards faster.
+    """
+    with open_workers() as workers:
+        environments = [worker.ask({"do": "surroundings"}) for worker in workers[:2]]
     tables, numbers = [], {}
     head = [f"Best of {repeats}. {date.today()}: {machine(environments[0], device)}.", ""]
     head += [
@@ -69,7 +81,8 @@ def run(
     text = ""
     for name in names:
         case = CASES[name](small)
-        measured = measure(name, case, workers, small=small, repeats=repeats, device=device)
+        with open_workers() as workers:
+            measured = measure(name, case, workers, small=small, repeats=repeats, device=device)
         tables.append(markdown(case, measured))
         numbers[name] = as_json(case, measured)
         text = "\n\n".join(["\n".join(head), *tables]) + "\n"
@@ -140,16 +153,14 @@ def main() -> None:
     if options.device != "cpu" and (options.peers or set(names) - set("abc")):
         parser.error("--device: cases a to c without --peers are measured there.")
     pythons = [sys.executable, *([options.peers] * 2 if options.peers else [])]
-    with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(each, options.threads)) for each in pythons]
-        text = run(
-            names,
-            workers,
-            small=options.small,
-            repeats=options.repeats,
-            device=options.device,
-            out=options.out,
-        )
+    text = run(
+        names,
+        partial(working, pythons, options.threads),
+        small=options.small,
+        repeats=options.repeats,
+        device=options.device,
+        out=options.out,
+    )
     print(text)
     return None
 
