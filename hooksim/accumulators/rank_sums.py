@@ -16,7 +16,7 @@ from hooksim.accumulators.rank_walks import listed_walks, streamed_walks
 from hooksim.accumulators.streamed_edges import StreamedEdges
 from hooksim.blocks.block import Block, layer_index
 from hooksim.blocks.strip import Strip
-from hooksim.functional.ranks import order_rows, twice_all_mid_ranks
+from hooksim.functional.ranks import all_mid_ranks
 
 __all__ = ["RankSums"]
 
@@ -126,7 +126,7 @@ class RankSums(BlockSums):
         itself = torch.zeros_like(self._ranks[0])
         itself[self._sampled] = 1  # a sample is no target of itself, but was ranked last, as n
         others = len(self._sampled) - itself
-        excess = (self._ranks - 2 * n * itself) / n - others
+        excess = 2 * (self._ranks - n * itself) / n - others
         self._expected = excess * (self._k / others)
         left = self._fold_first_walk(counts)
         lists = listed_walks(self._lookups, left, self._block.n)
@@ -199,13 +199,12 @@ class RankSums(BlockSums):
         return StreamedEdges(layers, lookups, n=n, k=self._k, device=device)
 
     def _ranks_from_sampled(self, strip: Strip) -> Tensor | None:
-        """Twice each sample's rank as a target, summed over sampled rows, (layers, n)."""
+        """Each sample's rank as a target, summed over sampled rows, (layers, n)."""
         rows = [i for i, row in enumerate(_sampled_rows(self._block.n)) if strip.has(row)]
         if not rows:
             return None
         picked = strip.distances.of_rows(self._sampled[rows[0] : rows[-1] + 1] - strip.start)
-        order = order_rows(picked.values)
-        return twice_all_mid_ranks(picked, order, picked.values.gather(-1, order)).sum(1)
+        return all_mid_ranks(picked).sum(1)
 
     def _fold_lists(self, lists: NeighbourLists, sources: Collection[int]) -> None:
         """Add the edges of some sources to the block's sums."""
