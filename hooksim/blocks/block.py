@@ -257,7 +257,9 @@ class Block:
     def walk(
         self, look: Callable[[Strip], _Found], layers: Sequence[int] | None = None
     ) -> Iterator[_Found]:
-        """Look at every strip, on the CPU at several side by side.
+        """Look at every strip, on the CPU at several side by side if the Gram matrices are kept.
+
+        Where they are not, memory is what is short, and every strip that is looked at takes some.
 
         Args:
             look: Called with each strip, which is valid until what it returned was taken.
@@ -267,8 +269,9 @@ class Block:
             What `look` returned, in the order of the strips.
         """
         chosen = range(len(self.grams)) if layers is None else layers
-        few = len(self._bounds(self.n, len(chosen))) < _STRIPS_SIDE_BY_SIDE
-        with nullcontext(map) if few else side_by_side(self.device) as in_order:
+        kept = all(self.grams[layer].kernel is not None for layer in chosen)
+        several = kept and len(self._bounds(self.n, len(chosen))) >= _STRIPS_SIDE_BY_SIDE
+        with side_by_side(self.device) if several else nullcontext(map) as in_order:
             for part in self._parts(chosen):
                 yield from in_order(look, part)
 
