@@ -4,11 +4,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from typing import Protocol, TypeVar
 
 import torch
-from threadpoolctl import ThreadpoolController
 
 __all__ = ["InOrder", "side_by_side"]
 
@@ -36,7 +34,8 @@ def side_by_side(device: torch.device) -> Iterator[InOrder]:
     worked on by one thread from its beginning to its end. Results come in the order of the items,
     whatever the number of threads, and items are taken only a few ahead of them. The work must not
     read what other work writes; it records no gradients. It is plain `map` on accelerators, for
-    one thread, and within such work.
+    one thread, and within such work. Until it is left, `torch.get_num_threads()` is 1 here and in
+    threads that start meanwhile (more where there are more threads than workers).
 
     Args:
         device: Where the tensors are that are worked on.
@@ -51,7 +50,10 @@ def side_by_side(device: torch.device) -> Iterator[InOrder]:
     if device.type != "cpu" or workers == 1:
         yield map
         return
-    with ThreadPoolExecutor(workers, initializer=_limit, initargs=(threads // workers,)) as pool:
+    each = (threads // workers,)
+    # Without the call of its own a new thread would multiply with all threads.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=each)
+    with _limited(*each), pool:
 
         def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
             waiting: deque[Future[_Result]] = deque()
@@ -63,19 +65,22 @@ def side_by_side(device: torch.device) -> Iterator[InOrder]:
                 while waiting:
                     yield waiting.popleft().result()
             finally:
-                for each in waiting:
-                    each.cancel()
+                for future in waiting:
+                    future.cancel()
 
         yield in_order
 
 
-def _limit(threads: int) -> None:
-    """Let the thread that calls this have so many threads of OpenMP; others are not affected."""
-    torch.get_num_threads()  # sets the thread up, which would undo the limit later
-    _libraries().limit(limits=threads, user_api="openmp")
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """Let this thread, and those that start meanwhile, have so many threads of OpenMP and MKL.
 
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """The libraries with threads that are loaded; PyTorch's among them."""
-    return ThreadpoolController()
+    This one takes results: with all of its threads, those that it no longer needs would wait
+    busily, where others work.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

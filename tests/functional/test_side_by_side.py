@@ -1,6 +1,8 @@
 """Work on several items at the same time, as if it were done one after the other."""
 
+import os
 import threading
+import time
 
 import pytest
 import torch
@@ -36,6 +38,28 @@ def test_every_thread_of_work_has_one_core_and_the_caller_keeps_its_own(threads)
     expected_grad = threads == 1  # then it is the caller's own thread
     assert seen == {(1, expected_grad)}
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is all there is")
+def test_products_use_no_other_core_either():
+    """MKL has a number of threads of its own: all that the process works is the worker's work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    square = torch.ones(1500, 1500)
+
+    def share(_: int) -> float:
+        square @ square  # the first one sets threads up
+        whole, own = time.process_time(), time.thread_time()
+        for _ in range(5):
+            square @ square
+        return (time.thread_time() - own) / (time.process_time() - whole)
+
+    try:
+        with side_by_side(CPU) as in_order:
+            [found] = in_order(share, [0])
+    finally:
+        torch.set_num_threads(before)
+    assert found > 0.8  # half where another core multiplies, too
 
 
 def test_items_are_worked_on_at_the_same_time():
