@@ -59,7 +59,7 @@ class GramSums(BlockSums):
         self._own_weight = factor * squares.square()
         self._cross_weights = []
         for pair in pairs:
-            a, b = self._expanded(pair.a, squares), self._expanded(pair.b, squares)
+            a, b = (self._of_pair(pair, side, squares) for side in pair[:2])
             self._cross_weights.append(factor * (a * b if pair.aligned else torch.outer(a, b)))
         self._pending: list[Tensor] | None = None
 
@@ -127,29 +127,33 @@ class GramSums(BlockSums):
         """One side's layers of `values`, all stored layers first."""
         return self._block.expand(side, self._block.of_side(side, values))
 
+    def _of_pair(self, pair: SidePair, side: int, values: Tensor) -> Tensor:
+        """Values of stored layers of all sides: those of a side of a pair, each once.
+
+        Where only layers at the same position are compared, those of its layers instead.
+        """
+        return self._expanded(side, values) if pair.aligned else self._block.of_side(side, values)
+
     def _cross(self, pair: SidePair, kernel: Tensor) -> Tensor:
         """`sum_j A_ij B_ij` of centred strips (stored layers, m, n), as (m, *cells)."""
-        block = self._block
+        a, b = (self._of_pair(pair, side, kernel) for side in pair[:2])
         if pair.aligned:
-            a, b = self._expanded(pair.a, kernel), self._expanded(pair.b, kernel)
             terms: Tensor = torch.linalg.vecdot(a, b)
             return terms.mT
-        a, b = (block.of_side(side, kernel) for side in pair[:2])
-        products = a.transpose(0, 1) @ b.permute(1, 2, 0)
-        return block.expand(pair.b, block.expand(pair.a, products, 1), 2)
+        return a.transpose(0, 1) @ b.permute(1, 2, 0)
 
     def _folded(self, terms: Sequence[Tensor]) -> list[Tensor]:
         """The sums over independent terms, of which own ones (units, stored layers) come first.
 
         Returns:
-            `(2, layers)` for each side, then `(5, *cells)` for each pair: few tensors, since they
-            are added up strip by strip. `_named_sums` says what they are.
+            `(2, stored layers)` for each side, then `(5, *cells)` for each pair: few tensors, since
+            they are added up strip by strip. `_named_sums` says what they are.
         """
         own, *crosses = terms
-        layers = {side: self._expanded(side, own.mT).mT for side in self._sides}
-        sums = [torch.stack([each.sum(0), each.square().sum(0)]) for each in layers.values()]
+        sides = [self._block.of_side(side, own.mT) for side in self._sides]
+        sums = [torch.stack([each.sum(-1), each.square().sum(-1)]) for each in sides]
         for pair, cross in zip(self._pairs, crosses, strict=True):
-            a, b = layers[pair.a], layers[pair.b]
+            a, b = (self._of_pair(pair, side, own.mT).mT for side in pair[:2])
             if not pair.aligned:
                 a, b = a[:, :, None], b[:, None, :]
             products = cross, cross.square(), cross * a, cross * b, a * b
@@ -162,14 +166,16 @@ class GramSums(BlockSums):
 
     def _named_sums(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, dict[str, Tensor]]]:
         """The sums of each side and of each pair, in the form of the accumulator's state."""
+        block = self._block
         own, crosses = self._sums[: len(self._sides)], self._sums[len(self._sides) :]
         sides = {
-            str(side): dict(zip(("h", "h_h"), sums, strict=True))
+            str(side): dict(zip(("h", "h_h"), block.expand(side, sums, 1), strict=True))
             for side, sums in zip(self._sides, own, strict=True)
         }
         names = ("h", "h_h", "h_a", "h_b", "a_b")
-        pairs = {
-            f"{pair.a},{pair.b}": dict(zip(names, sums, strict=True))
-            for pair, sums in zip(self._pairs, crosses, strict=True)
-        }
+        pairs = {}
+        for pair, sums in zip(self._pairs, crosses, strict=True):
+            if not pair.aligned:
+                sums = block.expand(pair.b, block.expand(pair.a, sums, 1), 2)
+            pairs[f"{pair.a},{pair.b}"] = dict(zip(names, sums, strict=True))
         return sides, pairs

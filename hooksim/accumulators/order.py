@@ -109,15 +109,22 @@ class OrderAccumulator(Accumulator):
     def _add(self, state: TensorDict) -> None:
         """Merge co-moments: the shift between two means becomes a part of `between`."""
         if self._state.is_empty() or state.is_empty():
-            super()._add(state)
+            # Kept as they are: no sums of means are written to, and layers that share them go on so.
+            self._state = state if self._state.is_empty() else self._state
             return
-        joined = self._state.clone()
-        joined["blocks"] = joined["blocks"] + state["blocks"].to(joined["blocks"].device)
-        for side, layers in joined["sides"].items():
+        blocks = self._state["blocks"]
+        found: dict[tuple[int, int], dict[str, Tensor]] = {}
+        sides: dict[str, dict[str, Any]] = {}
+        for side, layers in self._state["sides"].items():
+            sides[side] = {}
             for layer, mine in layers.items():
-                theirs = state["sides", side, layer].to(mine["within"].device)
-                mine.update(_merged(mine, theirs))
-        self._state = joined
+                theirs = state["sides", side, layer]
+                which = id(mine["mean"]), id(theirs["mean"])  # some layers are one tensor
+                if which not in found:
+                    found[which] = _merged(mine, theirs.to(blocks.device))
+                sides[side][layer] = found[which]
+        state = TensorDict({"blocks": blocks + state["blocks"].to(blocks.device), "sides": sides})
+        self._state = state
 
 
 def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:

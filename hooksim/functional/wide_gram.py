@@ -22,7 +22,6 @@ _LARGEST_POWER = 100  # squares of entries from 2^-100 to 2^128 are kept after s
 _LEAST_SQUARE = 2.0**-60  # mean squared norm from which squares below 2^-126 add nothing to it
 _AVERAGED = 16  # rows whose mean is near enough to that of all: a read of all of them is saved
 _NEAR_ENOUGH = 0.25  # of a typical squared norm, for the square of what that mean misses
-_SNAP = 16 * torch.finfo(torch.float32).eps  # how far a mean of equal numbers may be from them
 _NEAR = 64.0  # in units of eps: how far equal rows may seem apart, beside the root of the width
 
 
@@ -132,10 +131,8 @@ def _multiply_shifted(
     kernel.zero_()
     missed = kernel.new_zeros(())
     for columns, chunk, values, average in _chunks(rows, memory):
-        shift, first = chunk[::step].mean(0), chunk[0]
-        # A constant column becomes exactly 0: its mean may be off by some units in the last place.
-        off = (shift - first).abs_() > _SNAP * first.abs()
-        shift = torch.where(off, shift, first)
+        # From the first row, so that a constant column becomes exactly 0.
+        shift = (chunk[::step] - chunk[0]).mean(0).add_(chunk[0])
         torch.sub(chunk, shift, out=values)
         left = (average @ values)[0]
         missed += left.dot(left)
@@ -216,13 +213,12 @@ def _signatures(rows: Tensor, kernel: Tensor) -> Tensor:
     To ask whether there are any is to wait for the device: on an accelerator they are all read.
     """
     n, d = rows.shape
-    if rows.device.type == "cpu":
+    if rows.device.type == "cpu" and n:
         tolerance = (_NEAR + d**0.5) * torch.finfo(kernel.dtype).eps
-        norms = kernel.diagonal()
-        # d^2 <= tolerance (K_ii + K_jj), the diagonal being so for every sample.
-        near = torch.add(norms * (1 - tolerance), kernel, alpha=-2)
-        near += (norms * (1 - tolerance))[:, None]
-        if (near > 0).sum() != n * (n - 1):
+        halves = kernel.diagonal() * ((1 - tolerance) / 2)
+        # d^2 > tolerance (K_ii + K_jj), of every sample and the one most like it.
+        alike = (kernel - halves).fill_diagonal_(-torch.inf).amax(-1)
+        if not (alike < halves).all():
             return row_signatures(rows)
         return torch.arange(n, dtype=torch.float64)
     return row_signatures(rows)
