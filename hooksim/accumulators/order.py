@@ -108,9 +108,10 @@ class OrderAccumulator(Accumulator):
 
     def _add(self, state: TensorDict) -> None:
         """Merge co-moments: the shift between two means becomes a part of `between`."""
-        if self._state.is_empty() or state.is_empty():
-            # Kept as they are: no sums of means are written to, and layers that share them go on so.
-            self._state = state if self._state.is_empty() else self._state
+        if state.is_empty():
+            return
+        if self._state.is_empty():
+            self._state = state  # no copy: nothing writes to means, and layers go on sharing them
             return
         blocks = self._state["blocks"]
         found: dict[tuple[int, int], dict[str, Tensor]] = {}
