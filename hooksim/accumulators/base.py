@@ -362,11 +362,14 @@ def _show_strips(
     def look(strip: Strip) -> tuple[int, list[Any]]:
         return strip.stop, [each.strip(strip) for each in sums]
 
-    for stop, found in block.walk(look):
-        for each, part in zip(sums, found, strict=True):
+    def take(found: tuple[int, list[Any]]) -> None:
+        stop, parts = found
+        for each, part in zip(sums, parts, strict=True):
             each.add(part)
         if on_rows is not None:
             on_rows(stop, block.n)
+
+    block.walk(look, take)
 
 
 def _refuse_non_finite(block: Block, bad: Sequence[int], names: Sequence[SideNames]) -> None:

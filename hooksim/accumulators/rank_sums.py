@@ -171,9 +171,12 @@ class RankSums(BlockSums):
 
     def _show(self, layers: Sequence[int], takers: Sequence[_Taker]) -> None:
         """Walk over the strips of some layers; no strip is held any longer afterwards."""
-        for found in self._block.walk(lambda strip: [each.look(strip) for each in takers], layers):
+
+        def take(found: Sequence[Any]) -> None:
             for each, part in zip(takers, found, strict=True):
                 each.add(part)
+
+        self._block.walk(lambda strip: [each.look(strip) for each in takers], take, layers)
 
     def _lists(self, layers: Sequence[int], widths: Mapping[int, int]) -> list[NeighbourLists]:
         """Lists of some sources, those of one length together, to be filled."""

@@ -68,8 +68,7 @@ class SettledRanks(BlockSums):
         """The sums of the exact block."""
         exact = self._block.exact
         ranks = RankSums(exact, *self._given)
-        for found in exact.walk(ranks.strip):
-            ranks.add(found)
+        exact.walk(ranks.strip, ranks.add)
         return _ended(ranks)
 
 

@@ -168,7 +168,7 @@ class Block:
                 rows = slice(strip.start, strip.stop)
                 sums[:, rows] = rbf_kernel(strip.kernel, strip.norms, width, strip.start).sum(-1)
 
-            deque(self.walk(look), maxlen=0)
+            self.walk(look)
             sums -= 1  # the diagonal
             self._rbf[bandwidth] = RbfSums(width, sums)
         return self._rbf[bandwidth]
@@ -255,25 +255,27 @@ class Block:
             yield from part
 
     def walk(
-        self, look: Callable[[Strip], _Found], layers: Sequence[int] | None = None
-    ) -> Iterator[_Found]:
+        self,
+        look: Callable[[Strip], _Found],
+        take: Callable[[_Found], object] = lambda _: None,
+        layers: Sequence[int] | None = None,
+    ) -> None:
         """Look at every strip, on the CPU at several side by side if the Gram matrices are kept.
 
         Where they are not, memory is what is short, and every strip that is looked at takes some.
 
         Args:
             look: Called with each strip, which is valid until what it returned was taken.
+            take: Called with what `look` returned, in the order of the strips, one at a time.
             layers: Which stored layers, as of `strips`.
-
-        Yields:
-            What `look` returned, in the order of the strips.
         """
         chosen = range(len(self.grams)) if layers is None else layers
         kept = all(self.grams[layer].kernel is not None for layer in chosen)
         several = kept and len(self._bounds(self.n, len(chosen))) >= _STRIPS_SIDE_BY_SIDE
         with side_by_side(self.device) if several else nullcontext(map) as in_order:
             for part in self._parts(chosen):
-                yield from in_order(look, part)
+                for found in in_order(look, part):
+                    take(found)
 
     def _parts(self, layers: Sequence[int]) -> Iterator[Iterator[Strip]]:
         """Strips of some stored layers that are valid at the same time, until the next ones."""

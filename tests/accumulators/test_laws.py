@@ -188,9 +188,9 @@ def test_ties_in_many_layers_cost_one_more_walk(monkeypatch):
     walks = []
     walk = Block.walk
 
-    def counted(self, look, layers=None):
+    def counted(self, look, take, layers=None):
         walks.append(layers)
-        return walk(self, look, layers)
+        return walk(self, look, take, layers)
 
     monkeypatch.setattr(Block, "walk", counted)
     tied = [torch.randn(60, 3)[torch.arange(60) % 50] for _ in range(4)]

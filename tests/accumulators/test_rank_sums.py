@@ -174,9 +174,9 @@ def walks(monkeypatch) -> list[list[int] | None]:
     seen: list[list[int] | None] = []
     walk = Block.walk
 
-    def counted(self, look, layers=None):
+    def counted(self, look, take, layers=None):
         seen.append(layers)
-        return walk(self, look, layers)
+        return walk(self, look, take, layers)
 
     monkeypatch.setattr(Block, "walk", counted)
     return seen
