@@ -2,8 +2,8 @@
 
 Everything takes turns, A B C A B C, so that a busy machine slows all of them; times are the best
 of the runs, memory is the largest peak above what the process held before, errors are distances
-from float64. Cases: a language models, b convolutions, c statistics alone, d growth, e checkpoints,
-f hooks, g imports.
+from float64. Every case has processes of its own; of case d every point has one. Cases: a language
+models, b convolutions, c statistics alone, d growth, e checkpoints, f hooks, g imports.
 
 The other tools want packages that hooksim cannot live with (numpy 1), so they have an environment
 of their own, made from the root of the repository with Python 3.11 or 3.12 and hooksim's Python for
@@ -25,6 +25,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -37,7 +38,7 @@ sys.path.insert(0, str(ROOT))  # for the package beside this file, wherever this
 from scripts.benchmarks.readme import keep  # noqa: E402
 from scripts.benchmarks.registry import CASES  # noqa: E402
 from scripts.benchmarks.table import as_json, machine, markdown, versions  # noqa: E402
-from scripts.benchmarks.turns import Asked, measure  # noqa: E402
+from scripts.benchmarks.turns import Asked, joined, measure  # noqa: E402
 from scripts.benchmarks.worker import Worker  # noqa: E402
 
 __all__ = ["main"]
@@ -69,6 +70,7 @@ def run(
     """Measure cases, write after each what there is so far, and give the whole as Markdown.
 
     Every case has processes of its own: memory that an earlier one leaves makes forwards faster.
+    Where one says so, each contestant has.
     """
     with open_workers() as workers:
         environments = [worker.ask({"do": "surroundings"}) for worker in workers[:2]]
@@ -81,8 +83,14 @@ def run(
     text = ""
     for name in names:
         case = CASES[name](small)
-        with open_workers() as workers:
-            measured = measure(name, case, workers, small=small, repeats=repeats, device=device)
+        parts = []
+        for group in [[each] for each in case.contestants] if case.apart else [case.contestants]:
+            with open_workers() as workers:
+                part = replace(case, contestants=group)
+                parts.append(
+                    measure(name, part, workers, small=small, repeats=repeats, device=device)
+                )
+        measured = joined(parts)
         tables.append(markdown(case, measured))
         numbers[name] = as_json(case, measured)
         text = "\n\n".join(["\n".join(head), *tables]) + "\n"

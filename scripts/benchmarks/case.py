@@ -114,6 +114,8 @@ class Case:
         parts: How many layer pairs there are.
         fingerprint: Of the inputs; equal ones are the same.
         note: What a reader of the table must know.
+        apart: Whether each contestant has processes of its own: what others leave there would
+            count as its memory, or hide it.
         extra_column: Heading of one more column.
         extra: Its cell for each contestant that has one.
         curves: Draws pictures: `(outcomes, folder) -> file names`.
@@ -128,6 +130,7 @@ class Case:
     parts: int = 1
     fingerprint: Callable[[Any], list[float]] = lambda _: []
     note: str = ""
+    apart: bool = False
     extra_column: str = ""
     extra: Callable[[Outcomes], Mapping[str, str]] = lambda _: {}
     curves: Callable[[Outcomes, Any], list[str]] | None = None

@@ -189,6 +189,7 @@ def growth(small: bool) -> Case:
                 partial(exponent, axes[1]),
             ),
         ],
+        apart=True,
         extra_column="us a sample",
         extra=extra,
         curves=partial(draw, axes),

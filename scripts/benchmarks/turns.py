@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from scripts.benchmarks.case import Case, Contestant, Outcome, Outcomes, error_of
 
-__all__ = ["Asked", "Measured", "measure"]
+__all__ = ["Asked", "Measured", "joined", "measure"]
 
 
 class Asked(Protocol):
@@ -85,6 +85,12 @@ def measure(
         if each.name in places
     }
     return Measured(judged, (before, after))
+
+
+def joined(parts: Sequence[Measured]) -> Measured:
+    """What came of a case whose contestants were measured one after the other."""
+    outcomes = {name: each for part in parts for name, each in part.outcomes.items()}
+    return Measured(outcomes, (parts[0].load[0], parts[-1].load[1]))
 
 
 def assigned(case: Case, workers: Sequence[Asked]) -> dict[str, Asked]:

@@ -7,7 +7,7 @@ import pytest
 from scripts.benchmarks import turns
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.table import as_json, markdown
-from scripts.benchmarks.turns import assigned, measure
+from scripts.benchmarks.turns import assigned, joined, measure
 from tests.benchmarks.clockwork import Clock, case_of
 
 
@@ -41,6 +41,15 @@ def measured(make, *environments, repeats=3):
 
 
 class TestTurns:
+    def test_one_after_the_other_is_one_table(self, clock):
+        parts = [
+            measured(make, Environment({"x": make}))
+            for make in (case_of(clock.taking(name, 2.0)) for name in "ab")
+        ]
+        found = joined(parts)
+        assert list(found.outcomes) == ["a", "b"]
+        assert found.load == (parts[0].load[0], parts[1].load[1])
+
     def test_a_b_c_a_b_c(self, clock):
         make = case_of(*(clock.taking(name, 1.0) for name in "abc"))
         measured(make, Environment({"x": make}), repeats=2)
