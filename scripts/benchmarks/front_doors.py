@@ -153,7 +153,7 @@ def others_on_models(places: Sequence[int]) -> list[Contestant]:
         Contestant(BARE_THERE, "model(**batch) of both", bare_forward, "cka"),
         Contestant("pytorch-cka", "compute_cka()", pytorch_cka_models, "cka", ["flattened"]),
         Contestant(
-            "torch_cka", "CKA.compare()", some, "torch_cka", ["flattened"], pairs, BARE, True
+            "torch_cka", "CKA.compare()", some, "torch_cka", ["flattened"], pairs, BARE_THERE, True
         ),
     ]
 
