@@ -115,12 +115,14 @@ class OrderAccumulator(Accumulator):
             return
         blocks = self._state["blocks"]
         found: dict[tuple[int, int], dict[str, Tensor]] = {}
+        means: list[tuple[Tensor, Tensor]] = []  # held, so that no other tensor gets their ids
         sides: dict[str, dict[str, Any]] = {}
         for side, layers in self._state["sides"].items():
             sides[side] = {}
             for layer, mine in layers.items():
                 theirs = state["sides", side, layer]
-                which = id(mine["mean"]), id(theirs["mean"])  # some layers are one tensor
+                means.append((mine["mean"], theirs["mean"]))
+                which = id(means[-1][0]), id(means[-1][1])  # some layers are one tensor
                 if which not in found:
                     found[which] = _merged(mine, theirs.to(blocks.device))
                 sides[side][layer] = found[which]
