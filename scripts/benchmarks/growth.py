@@ -151,7 +151,12 @@ def draw(axes: Sequence[Axis], outcomes: Outcomes, folder: Path) -> list[str]:
         for row, (values, label) in enumerate(rows):
             panel = panels[row, column]
             panel.plot(axis.places, values, marker="o")
-            panel.set_xscale("log", base=2)
+            if column == 0:
+                panel.set_xscale("log", base=2)  # flat on any scale; the others are straight lines
+            else:
+                panel.set_xlim(left=0)
+            panel.update_datalim([(axis.places[0], 0.0)])  # for a margin above, of the whole height
+            panel.autoscale_view(scalex=False)
             panel.set_ylim(bottom=0)
             panel.set_xlabel(axis.label)
             if column == 0:
