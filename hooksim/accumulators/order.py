@@ -10,7 +10,7 @@ from torch import Tensor
 from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
 from hooksim.blocks.block import Block
 from hooksim.blocks.strip import Strip
-from hooksim.errors import Note
+from hooksim.errors import Note, ShapeError
 
 __all__ = ["OrderAccumulator"]
 
@@ -111,8 +111,9 @@ class OrderAccumulator(Accumulator):
         if state.is_empty():
             return
         if self._state.is_empty():
-            self._state = state  # no copy: nothing writes to means, and layers go on sharing them
+            self._state = _copied(state)
             return
+        _check_same(self._state, state)
         blocks = self._state["blocks"]
         found: dict[tuple[int, int], dict[str, Tensor]] = {}
         means: list[tuple[Tensor, Tensor]] = []  # held, so that no other tensor gets their ids
@@ -128,6 +129,25 @@ class OrderAccumulator(Accumulator):
                 sides[side][layer] = found[which]
         state = TensorDict({"blocks": blocks + state["blocks"].to(blocks.device), "sides": sides})
         self._state = state
+
+
+def _copied(state: TensorDict) -> TensorDict:
+    """The same in memory of its own; layers that share a tensor go on sharing one."""
+    leaves: dict[Any, Any] = dict(state.items(True, True))
+    copies = {id(each): each.clone() for each in leaves.values()}
+    return TensorDict({name: copies[id(each)] for name, each in leaves.items()})
+
+
+def _check_same(state: TensorDict, other: TensorDict) -> None:
+    """Check that two states are of the same layers."""
+    own, others = (
+        {name: tensor.shape for name, tensor in each.items(True, True)} for each in (state, other)
+    )
+    if own != others:
+        raise ShapeError(
+            f"sums of the samples' order: expected {len(own)} of the same shapes, got "
+            f"{len(others)}. Every block must have the same layers."
+        )
 
 
 def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:

@@ -229,7 +229,7 @@ class Block:
         scales = torch.stack([norms.new_full((1, 1), unit) for unit in units])
         for part in torch.split(samples, slab_height(self.n, len(every), norms.dtype)):
             kernel = self._kernel_rows(every, part).double()
-            with side_by_side(self.device) as in_order:
+            with side_by_side(self.device, len(layers)) as in_order:
                 rows = ((layer, self._rows(layer)) for layer in layers)
                 deque(in_order(partial(exact._multiply, part, kernel), rows), maxlen=0)
             for start, stop in exact._bounds(len(part), len(every)):

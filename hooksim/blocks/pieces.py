@@ -257,5 +257,6 @@ def _grams(
         )
 
     few = given.n < _SIDE_BY_SIDE_FROM or not plan.fits
-    with nullcontext(map) if few else side_by_side(device) as in_order:
-        return list(in_order(made, range(len(given.layers))))
+    count = len(given.layers)
+    with nullcontext(map) if few else side_by_side(device, count) as in_order:
+        return list(in_order(made, range(count)))

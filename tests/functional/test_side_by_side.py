@@ -62,6 +62,45 @@ def test_products_use_no_other_core_either():
     assert found > 0.8  # half where another core multiplies, too
 
 
+def test_threads_that_start_meanwhile_have_as_many_as_ever(threads):
+    """Their first call of PyTorch takes over a number of the process, for good."""
+    found = []
+
+    def look() -> None:
+        torch.ones(2) + 1
+        found.append(torch.get_num_threads())
+
+    def started() -> None:
+        each = threading.Thread(target=look)
+        each.start()
+        each.join()
+
+    with side_by_side(CPU) as in_order:
+        list(in_order(lambda n: n, range(6)))
+        started()
+    started()
+    assert found == [threads, threads]
+
+
+def test_few_items_share_all_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        with side_by_side(CPU, 2) as in_order:
+            assert set(in_order(lambda _: torch.get_num_threads(), range(2))) == {4}
+        with side_by_side(CPU, 1) as in_order:
+            assert list(in_order(lambda _: torch.get_num_threads(), [0])) == [8]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_work_may_write_to_inference_tensors_of_its_caller(threads):
+    with torch.inference_mode(), side_by_side(CPU) as in_order:
+        sums = torch.zeros(6)
+        list(in_order(lambda n: sums[n].add_(n), range(6)))
+        assert sums.tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_items_are_worked_on_at_the_same_time():
     """Each waits for the other one."""
     before = torch.get_num_threads()

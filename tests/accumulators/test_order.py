@@ -1,0 +1,36 @@
+"""Sums for the order of samples: of whose memory they are, and of which layers."""
+
+import pytest
+import torch
+
+from hooksim.accumulators import order
+from hooksim.accumulators.order import OrderAccumulator
+from hooksim.errors import ShapeError
+
+ROWS = [torch.randn(8, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+
+
+def test_merging_shares_no_memory():
+    given = OrderAccumulator().update([ROWS[0]], [ROWS[1]])
+    taken = OrderAccumulator().merge(given)
+    before = {name: value.clone() for name, value in taken.state_dict().items()}
+    for value in given._state.values(True, True):
+        value += 1
+    assert all(torch.equal(value, before[name]) for name, value in taken.state_dict().items())
+
+
+def test_layers_that_are_one_tensor_are_merged_once(monkeypatch):
+    merged, merge = [], order._merged
+    monkeypatch.setattr(order, "_merged", lambda *two: merged.append(1) or merge(*two))
+    shared = OrderAccumulator()
+    for rows in ROWS:
+        shared.update([rows, rows, rows + 1], [rows])
+    assert len(merged) == 2 * 3
+    assert shared.compute()[0] == shared.compute()[1]
+
+
+@pytest.mark.parametrize("others", [[ROWS[0], ROWS[1]], [ROWS[0][:, :1]]], ids=["more", "narrower"])
+def test_other_layers_are_refused(others):
+    sums = OrderAccumulator().update([ROWS[0]], [ROWS[1]])
+    with pytest.raises(ShapeError, match="same layers"):
+        sums.update(others, [ROWS[1]])
