@@ -115,20 +115,20 @@ class OrderAccumulator(Accumulator):
             return
         _check_same(self._state, state)
         blocks = self._state["blocks"]
-        found: dict[tuple[int, int], dict[str, Tensor]] = {}
-        means: list[tuple[Tensor, Tensor]] = []  # held, so that no other tensor gets their ids
+        # Some layers are one tensor. Both means are held, so that no other ones get their ids.
+        found: dict[tuple[int, int], tuple[Tensor, Tensor, dict[str, Tensor]]] = {}
         sides: dict[str, dict[str, Any]] = {}
         for side, layers in self._state["sides"].items():
             sides[side] = {}
             for layer, mine in layers.items():
                 theirs = state["sides", side, layer]
-                means.append((mine["mean"], theirs["mean"]))
-                which = id(means[-1][0]), id(means[-1][1])  # some layers are one tensor
+                means = mine["mean"], theirs["mean"]
+                which = id(means[0]), id(means[1])
                 if which not in found:
-                    found[which] = _merged(mine, theirs.to(blocks.device))
-                sides[side][layer] = found[which]
-        state = TensorDict({"blocks": blocks + state["blocks"].to(blocks.device), "sides": sides})
-        self._state = state
+                    found[which] = *means, _merged(mine, theirs.to(blocks.device))
+                sides[side][layer] = found[which][-1]
+        blocks = blocks + state["blocks"].to(blocks.device)
+        self._state = TensorDict({"blocks": blocks, "sides": sides})
 
 
 def _copied(state: TensorDict) -> TensorDict:
@@ -141,13 +141,16 @@ def _copied(state: TensorDict) -> TensorDict:
 def _check_same(state: TensorDict, other: TensorDict) -> None:
     """Check that two states are of the same layers."""
     own, others = (
-        {name: tensor.shape for name, tensor in each.items(True, True)} for each in (state, other)
+        {name: tuple(tensor.shape) for name, tensor in each.items(True, True)}
+        for each in (state, other)
     )
-    if own != others:
-        raise ShapeError(
-            f"sums of the samples' order: expected {len(own)} of the same shapes, got "
-            f"{len(others)}. Every block must have the same layers."
-        )
+    for name in own | others:
+        expected, got = own.get(name, "none"), others.get(name, "none")
+        if expected != got:
+            raise ShapeError(
+                f"sums {'.'.join(name)}: expected shape {expected}, got {got}. "
+                "Every block must have the same layers."
+            )
 
 
 def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:
