@@ -26,8 +26,8 @@ class OrderAccumulator(Accumulator):
     folders do, and what is measured within blocks is not what holds for all of them.
 
     State:
-        blocks: `()`. sides.S.L.{samples, mean, within, between}: `()`, `(d,)`, `()`, `()` float64
-        for layer L of side S; co-moments about the mean, merged as such.
+        blocks: `()`. sides.S.{samples, within, between}: `(layers of S,)`. sides.S.means.L: `(d,)`
+        for layer L of side S. All float64; co-moments about the mean, merged as such.
 
     Args:
         pairs: Pairs of sides whose layers are looked at.
@@ -97,14 +97,10 @@ class OrderAccumulator(Accumulator):
 
     def ratios(self, side: int) -> Tensor:
         """F of every layer of a side, (layers,)."""
-        blocks = self._state["blocks"]
-        layers = self._state["sides", str(side)]
-        found = []
-        for layer in range(len(layers.keys())):
-            sums = layers[str(layer)]
-            between = sums["between"] / (blocks - 1)  # 0 / 0 for a single block
-            found.append(between / (sums["within"] / (sums["samples"] - blocks)))
-        return torch.stack(found).cpu()
+        blocks, sums = self._state["blocks"], self._state["sides", str(side)]
+        between = sums["between"] / (blocks - 1)  # 0 / 0 for a single block
+        found: Tensor = between / (sums["within"] / (sums["samples"] - blocks))
+        return found.cpu()
 
     def _add(self, state: TensorDict) -> None:
         """Merge co-moments: the shift between two means becomes a part of `between`."""
@@ -114,21 +110,16 @@ class OrderAccumulator(Accumulator):
             self._state = _copied(state)
             return
         _check_same(self._state, state)
-        blocks = self._state["blocks"]
-        # Some layers are one tensor. Both means are held, so that no other ones get their ids.
-        found: dict[tuple[int, int], tuple[Tensor, Tensor, dict[str, Tensor]]] = {}
-        sides: dict[str, dict[str, Any]] = {}
-        for side, layers in self._state["sides"].items():
-            sides[side] = {}
-            for layer, mine in layers.items():
-                theirs = state["sides", side, layer]
-                means = mine["mean"], theirs["mean"]
-                which = id(means[0]), id(means[1])
-                if which not in found:
-                    found[which] = *means, _merged(mine, theirs.to(blocks.device))
-                sides[side][layer] = found[which][-1]
-        blocks = blocks + state["blocks"].to(blocks.device)
-        self._state = TensorDict({"blocks": blocks, "sides": sides})
+        device = self._state["blocks"].device
+        sides = self._state["sides"].items()
+        self._state = TensorDict(
+            {
+                "blocks": self._state["blocks"] + state["blocks"].to(device),
+                "sides": {
+                    side: _merged(mine, state["sides", side].to(device)) for side, mine in sides
+                },
+            }
+        )
 
 
 def _copied(state: TensorDict) -> TensorDict:
@@ -153,18 +144,34 @@ def _check_same(state: TensorDict, other: TensorDict) -> None:
             )
 
 
-def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Tensor]:
-    """The co-moments of two sets of blocks of one layer."""
+def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Any]:
+    """The co-moments of two sets of blocks of one side."""
     samples = mine["samples"] + theirs["samples"]
-    shift = theirs["mean"] - mine["mean"]
     share = theirs["samples"] / samples
-    apart = shift.square().sum() * mine["samples"] * share
+    ones, others = (dict(each["means"].items()) for each in (mine, theirs))
+    # Some layers are one tensor. Both means are held, so that no other ones get their ids.
+    found: dict[tuple[int, int], tuple[Tensor, Tensor, tuple[Tensor, Tensor]]] = {}
+    means, apart = {}, []
+    for layer, own_share in zip(map(str, range(len(ones))), share, strict=True):
+        one, other = ones[layer], others[layer]  # what was loaded is in any order
+        which = id(one), id(other)
+        if which not in found:
+            found[which] = one, other, _merged_means(one, other, own_share)
+        means[layer], distance = found[which][-1]
+        apart.append(distance)
+    between = mine["between"] + theirs["between"] + torch.stack(apart) * mine["samples"] * share
     return {
         "samples": samples,
-        "mean": mine["mean"] + shift * share,
         "within": mine["within"] + theirs["within"],
-        "between": mine["between"] + theirs["between"] + apart,
+        "between": between,
+        "means": means,
     }
+
+
+def _merged_means(one: Tensor, other: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of two, of which the other has some share, and their squared distance."""
+    shift = other - one
+    return one + shift * share, shift.dot(shift)
 
 
 class _OrderSums(BlockSums):
@@ -179,11 +186,14 @@ class _OrderSums(BlockSums):
 
     def end(self, counts: Sequence[int]) -> TensorDict:
         """The block's co-moments, in the form of the accumulator's state."""
-        sides = {
-            str(side): {
-                str(layer): {**spread._asdict(), "between": torch.zeros_like(spread.within)}
-                for layer, spread in enumerate(self._block.spreads(side))
+        sides = {}
+        for side in self._sides:
+            samples, means, squares = zip(*self._block.spreads(side), strict=True)
+            within = torch.stack(squares)
+            sides[str(side)] = {
+                "samples": torch.stack(samples),
+                "within": within,
+                "between": torch.zeros_like(within),
+                "means": {str(layer): mean for layer, mean in enumerate(means)},
             }
-            for side in self._sides
-        }
         return TensorDict({"blocks": self._block.scale.new_ones(()), "sides": sides})

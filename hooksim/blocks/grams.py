@@ -238,7 +238,6 @@ def layer_gram(
     )
 
 
-@torch.no_grad()
 @full_precision()
 def wide_layer_gram(
     rows: Tensor,

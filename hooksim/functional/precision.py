@@ -9,6 +9,7 @@ import torch
 
 __all__ = ["full_precision"]
 
+_FULL = ("none", "ieee")  # none is what a process starts with
 _lock = Lock()
 _inside: list[None] = []  # one entry for each thread and level within `full_precision`
 _before: list[tuple[Any, str]] = []  # what the outermost level found
@@ -31,7 +32,7 @@ def full_precision() -> Iterator[None]:
     _enter()
     try:
         with ExitStack() as stack:
-            for device in devices:
+            for device in filter(torch.is_autocast_enabled, devices):
                 stack.enter_context(torch.autocast(device, enabled=False))
             yield
     finally:
@@ -46,9 +47,10 @@ def _enter() -> None:
             parents = ((torch.backends, torch.backends.cuda.matmul), (mkldnn, mkldnn.matmul))
             for parent, backend in parents:
                 own = backend.fp32_precision
-                # A setting that follows its parent reads like the parent's; it must go on so.
-                _before.append((backend, "none" if own == parent.fp32_precision else own))
-                backend.fp32_precision = "ieee"
+                if own not in _FULL:
+                    # A setting that follows its parent reads like the parent's; it must go on so.
+                    _before.append((backend, "none" if own == parent.fp32_precision else own))
+                    backend.fp32_precision = "ieee"
         _inside.append(None)
 
 

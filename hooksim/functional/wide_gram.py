@@ -102,7 +102,7 @@ def wide_gram(rows: Tensor, out: Tensor | None = None, workspace: Tensor | None 
     else:
         power = kernel.new_ones(())
     mirror_panels(kernel)
-    finite = kernel.diagonal().isfinite()
+    finite = kernel.diagonal() < torch.inf
     scale = _centre_and_scale(kernel) / power
     return WideGram(kernel, mean, scale, finite, _signatures(rows, kernel))
 
@@ -232,13 +232,11 @@ def _shift_and_power(chunk: Tensor) -> tuple[Tensor, Tensor]:
 
 def _centre_and_scale(kernel: Tensor) -> Tensor:
     """Take out the means of rows and columns, and the scale: the root of the diagonal's mean."""
-    means = kernel.mean(-1, dtype=torch.float64)
+    means = (_average(kernel) @ kernel)[0]
     means -= means.mean() / 2
-    means = means.to(kernel.dtype)
     kernel -= means[:, None] + means
-    diagonal = kernel.diagonal()
-    square = diagonal.mean(dtype=torch.float64).clamp(min=0)
-    kernel *= torch.where(square > 0, square.reciprocal(), 0.0).to(kernel.dtype)
+    square = kernel.diagonal().mean(dtype=torch.float64)
+    kernel *= square.clamp(min=_LEAST_SQUARE**2).reciprocal().to(kernel.dtype)
     return square.sqrt()
 
 

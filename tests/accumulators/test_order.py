@@ -20,8 +20,8 @@ def test_merging_shares_no_memory():
 
 
 def test_layers_that_are_one_tensor_are_merged_once(monkeypatch):
-    merged, merge = [], order._merged
-    monkeypatch.setattr(order, "_merged", lambda *two: merged.append(1) or merge(*two))
+    merged, merge = [], order._merged_means
+    monkeypatch.setattr(order, "_merged_means", lambda *given: merged.append(1) or merge(*given))
     shared = OrderAccumulator()
     for rows in ROWS:
         shared.update([rows, rows, rows + 1], [rows])
@@ -32,8 +32,8 @@ def test_layers_that_are_one_tensor_are_merged_once(monkeypatch):
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([ROWS[0], ROWS[1]], r"sums sides\.0\.1\.\w+: expected shape none, got "),
-        ([ROWS[0][:, :1]], r"sums sides\.0\.0\.mean: expected shape \(3,\), got \(1,\)"),
+        ([ROWS[0], ROWS[1]], r"sums sides\.0\.\w+: expected shape \(1,\), got \(2,\)"),
+        ([ROWS[0][:, :1]], r"sums sides\.0\.means\.0: expected shape \(3,\), got \(1,\)"),
     ],
     ids=["more", "narrower"],
 )
@@ -41,3 +41,11 @@ def test_other_layers_are_refused(others, said):
     sums = OrderAccumulator().update([ROWS[0]], [ROWS[1]])
     with pytest.raises(ShapeError, match=said):
         sums.update(others, [ROWS[1]])
+
+
+def test_sums_that_were_loaded_in_another_order_are_of_the_same_layers():
+    layers = [scale * ROWS[0] for scale in range(1, 13)]
+    sums = OrderAccumulator().update(layers, [ROWS[1]])
+    loaded = OrderAccumulator().load_state_dict(dict(sorted(sums.state_dict().items())))
+    more = [scale**2 * ROWS[2] for scale in range(1, 13)], [ROWS[1]]
+    torch.testing.assert_close(loaded.update(*more).compute(), sums.update(*more).compute())
