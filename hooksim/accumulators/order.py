@@ -98,8 +98,11 @@ class OrderAccumulator(Accumulator):
     def ratios(self, side: int) -> Tensor:
         """F of every layer of a side, (layers,)."""
         blocks, sums = self._state["blocks"], self._state["sides", str(side)]
-        between = sums["between"] / (blocks - 1)  # 0 / 0 for a single block
-        found: Tensor = between / (sums["within"] / (sums["samples"] - blocks))
+        vectors = torch.stack([sums[name] for name in ("samples", "within", "between")])
+        # Sums that were loaded may be of fewer layers than there are means.
+        samples, within, between = vectors.view(3, len(sums["means"].keys()))
+        between = between / (blocks - 1)  # 0 / 0 for a single block
+        found: Tensor = between / (within / (samples - blocks))
         return found.cpu()
 
     def _add(self, state: TensorDict) -> None:

@@ -9,7 +9,6 @@ import torch
 
 __all__ = ["full_precision"]
 
-_FULL = ("none", "ieee")  # none is what a process starts with
 _lock = Lock()
 _inside: list[None] = []  # one entry for each thread and level within `full_precision`
 _before: list[tuple[Any, str]] = []  # what the outermost level found
@@ -47,10 +46,9 @@ def _enter() -> None:
             parents = ((torch.backends, torch.backends.cuda.matmul), (mkldnn, mkldnn.matmul))
             for parent, backend in parents:
                 own = backend.fp32_precision
-                if own not in _FULL:
-                    # A setting that follows its parent reads like the parent's; it must go on so.
-                    _before.append((backend, "none" if own == parent.fp32_precision else own))
-                    backend.fp32_precision = "ieee"
+                # A setting that follows its parent reads like the parent's; it must go on so.
+                _before.append((backend, "none" if own == parent.fp32_precision else own))
+                backend.fp32_precision = "ieee"
         _inside.append(None)
 
 

@@ -1,12 +1,11 @@
 """Gram matrices of rows far wider than they are many, without a centred copy, in float32.
 
-The rows are multiplied as they are where their mean is short, else a few columns at a time: what
-is shifted stays in cache until it is multiplied. For narrow rows, for float64, and where centred
-rows are wanted, there is `centre`.
+The rows are read once, a few columns at a time: what is centred stays in cache until it is
+multiplied. For narrow rows, for float64, and where centred rows are wanted, there is `centre`.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +20,8 @@ _ELEMENTS_OF_ACCELERATORS = 1 << 24  # there each turn of a loop costs, not the 
 _PADDING = 16  # columns: rows that are a power of two of bytes apart share few places of the cache
 _LARGEST_POWER = 100  # squares of entries from 2^-100 to 2^128 are kept after scaling by up to this
 _LEAST_SQUARE = 2.0**-60  # mean squared norm from which squares below 2^-126 add nothing to it
+_LEAST_DIVISOR = 2.0**-120  # less than any mean squared norm but 0; float32 holds its reciprocal
 _AVERAGED = 16  # rows whose mean is near enough to that of all: a read of all of them is saved
-_NEAR_ZERO = 4.0  # times a typical squared distance from the mean, for the square of that mean
 _NEAR_ENOUGH = 0.25  # of a typical squared norm, for the square of what that mean misses
 _NEAR = 64.0  # in units of eps: how far equal rows may seem apart, beside the root of the width
 
@@ -32,8 +31,7 @@ class WideGram(NamedTuple):
 
     Attributes:
         kernel: `(n, n)` float32, mean of the diagonal 1 (all 0 where the rows are constant).
-        mean: `(d,)` float64; its error is a few float32 units of the column's deviation from it,
-            and of itself where the columns were not shifted.
+        mean: `(d,)` float64; its error is a few float32 units of the column's deviation from it.
         scale: `()` float64, root of the mean squared norm; 0 where the rows are constant.
         finite: `(n,)` bool, False for a row with NaN or infinity.
         signature: `(n,)` float64, the same for equal rows, to the bit.
@@ -68,12 +66,10 @@ def workspace_elements(n: int, d: int, device: torch.device) -> int:
 def wide_gram(rows: Tensor, out: Tensor | None = None, workspace: Tensor | None = None) -> WideGram:
     """The inner products of centred, scaled rows, as exact as a float32 product of exact ones.
 
-    The mean is taken out of the matrix, where it is a mean of its rows. That costs some precision
-    where the mean is long: if its squared norm is more than 4 times what rows typically differ from
-    it by, columns are first shifted by the mean of some of the rows, rounded to float32. A
-    difference of two float32 numbers is off by half a unit of itself, however far both are from 0.
-    (On an accelerator they always are: to look would be to wait for it.) Where squares over- or
-    underflow, each chunk is scaled by a power of 2, which rounds nothing.
+    Columns are shifted by the mean of some of the rows, rounded to float32: a difference of two
+    float32 numbers is off by half a unit of itself, however far both are from 0. What the shift
+    misses of the mean is taken out of the matrix instead, where it is a mean of its rows. Where
+    squares over- or underflow, each chunk is scaled by a power of 2, which rounds nothing.
 
     Args:
         rows: `(n, d)` of a dtype that `has_wide_gram`.
@@ -109,25 +105,13 @@ def wide_gram(rows: Tensor, out: Tensor | None = None, workspace: Tensor | None 
 
 def _multiply_ordinary(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor) -> bool:
     """Write panels of products and means; whether no square was lost, above or below the range."""
-    some = rows[:: max(1, len(rows) // _AVERAGED)]
-    if rows.dtype == kernel.dtype and _is_near_zero(some):
-        found = _multiply_unshifted(rows, kernel, mean)
-        if found.missed <= _NEAR_ZERO * (found.typical - found.missed):  # as the few rows said
-            return found.is_in_range
-    found = _multiply_shifted(rows, some, memory, kernel, mean)
+    found = _multiply_shifted(rows, memory, kernel, mean, max(1, len(rows) // _AVERAGED))
     if found.missed > _NEAR_ENOUGH * found.typical:  # a few rows far from all others do that
-        found = _multiply_shifted(rows, rows, memory, kernel, mean)
-    return found.is_in_range
+        found = _multiply_shifted(rows, memory, kernel, mean, 1)
+    return _LEAST_SQUARE <= found.square <= 1 / _LEAST_SQUARE
 
 
-def _is_near_zero(some: Tensor) -> bool:
-    """Whether the mean of some rows is short beside what they differ from it by."""
-    products = some @ some.mT  # the mean of them all is its squared norm
-    missed, square = float(products.mean()), float(products.diagonal().mean())
-    return missed <= _NEAR_ZERO * (square - missed)
-
-
-class _Products(NamedTuple):
+class _Shifted(NamedTuple):
     """What is known of rows minus their shift, before the matrix is centred.
 
     Attributes:
@@ -140,48 +124,24 @@ class _Products(NamedTuple):
     typical: float
     missed: float
 
-    @classmethod
-    def of(cls, kernel: Tensor, left: Tensor) -> Self:
-        """From the products, and from the mean that the rows have after the shift."""
-        squares = kernel.diagonal()
-        found = squares.mean(dtype=torch.float64), squares.median(), left.dot(left)
-        return cls(*(float(each) for each in found))
-
-    @property
-    def is_in_range(self) -> bool:
-        """Whether no square was lost."""
-        return _LEAST_SQUARE <= self.square <= 1 / _LEAST_SQUARE
-
-
-def _multiply_unshifted(rows: Tensor, kernel: Tensor, mean: Tensor) -> _Products:
-    """Write panels of products and means of the rows as they are: they are read in place."""
-    add_panels(rows, kernel, keep=0.0)
-    found = (_average(rows) @ rows)[0]
-    mean.copy_(found)
-    return _Products.of(kernel, found)
-
 
 def _multiply_shifted(
-    rows: Tensor, some: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor
-) -> _Products:
-    """Write panels of products and means, columns shifted by the mean of some of the rows."""
+    rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor, step: int
+) -> _Shifted:
+    """Write panels of products and means, columns shifted by the mean of each `step`-th row."""
     kernel.zero_()
-    average = _average(kernel)
-    left = kernel.new_empty(1, rows.shape[1])
-    for columns, chunk, values in _chunks(rows, memory):
+    missed = kernel.new_zeros(())
+    for columns, chunk, values, average in _chunks(rows, memory):
         # From the first row, so that a constant column becomes exactly 0.
-        shift = (some[:, columns].to(chunk.dtype) - chunk[0]).mean(0).add_(chunk[0])
+        shift = (chunk[::step] - chunk[0]).mean(0).add_(chunk[0])
         torch.sub(chunk, shift, out=values)
-        torch.mm(average, values, out=left[:, columns])
-        torch.add(left[0, columns].to(torch.float64), shift, out=mean[columns])
+        left = (average @ values)[0]
+        missed += left.dot(left)
+        torch.add(left.to(torch.float64), shift, out=mean[columns])
         add_panels(values, kernel)
-    return _Products.of(kernel, left[0])
-
-
-def _average(rows: Tensor) -> Tensor:
-    """What a mean over rows is a product with, (1, n)."""
-    n = len(rows)
-    return rows.new_full((1, n), 1 / max(n, 1))
+    squares = kernel.diagonal()
+    found = squares.mean(dtype=torch.float64), squares.median(), missed
+    return _Shifted(*(float(each) for each in found))
 
 
 def _multiply_scaled(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor) -> Tensor:
@@ -191,8 +151,7 @@ def _multiply_scaled(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor)
     """
     kernel.zero_()
     power = kernel.new_full((), 2.0**_LARGEST_POWER)
-    average = _average(kernel)
-    for columns, chunk, values in _chunks(rows, memory):
+    for columns, chunk, values, average in _chunks(rows, memory):
         shift, own_power = _shift_and_power(chunk)
         before, power = power, torch.minimum(power, own_power)
         kernel *= (power / before).square()
@@ -203,17 +162,18 @@ def _multiply_scaled(rows: Tensor, memory: Tensor, kernel: Tensor, mean: Tensor)
     return power
 
 
-def _chunks(rows: Tensor, memory: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Some columns at a time: which, their float32 values, and memory of that shape.
+def _chunks(rows: Tensor, memory: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Some columns at a time: which, their float32 values, memory of that shape, and 1/n, (1, n).
 
     What is in the memory is overwritten by the next ones.
     """
     n, d = rows.shape
     width = _chunk_width(n, d, rows.device, _CHUNK_ELEMENTS)
+    average = memory.new_full((1, n), 1 / max(n, 1))
     for begin in range(0, d if n else 0, width):
         columns = slice(begin, begin + width)
         chunk = rows[:, columns].to(torch.float32)
-        yield columns, chunk, memory[:, : chunk.shape[1]]
+        yield columns, chunk, memory[:, : chunk.shape[1]], average
 
 
 def _shift_and_power(chunk: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,11 +192,13 @@ def _shift_and_power(chunk: Tensor) -> tuple[Tensor, Tensor]:
 
 def _centre_and_scale(kernel: Tensor) -> Tensor:
     """Take out the means of rows and columns, and the scale: the root of the diagonal's mean."""
-    means = (_average(kernel) @ kernel)[0]
+    means = kernel.mean(-1, dtype=torch.float64)
     means -= means.mean() / 2
+    means = means.to(kernel.dtype)
     kernel -= means[:, None] + means
-    square = kernel.diagonal().mean(dtype=torch.float64)
-    kernel *= square.clamp(min=_LEAST_SQUARE**2).reciprocal().to(kernel.dtype)
+    diagonal = kernel.diagonal()
+    square = diagonal.mean(dtype=torch.float64).clamp(min=0)
+    kernel *= square.clamp(min=_LEAST_DIVISOR).reciprocal().to(kernel.dtype)
     return square.sqrt()
 
 
@@ -254,9 +216,8 @@ def _signatures(rows: Tensor, kernel: Tensor) -> Tensor:
     n, d = rows.shape
     if rows.device.type == "cpu" and n:
         tolerance = (_NEAR + d**0.5) * torch.finfo(kernel.dtype).eps
-        # d^2 > tolerance (K_ii + K_jj + 2 M), of every sample and the one most like it: products of
-        # rows that were not shifted are rounded in units of the mean's square, too, at most M.
-        halves = kernel.diagonal() * ((1 - tolerance) / 2) - tolerance / 2 * _NEAR_ZERO
+        halves = kernel.diagonal() * ((1 - tolerance) / 2)
+        # d^2 > tolerance (K_ii + K_jj), of every sample and the one most like it.
         alike = (kernel - halves).fill_diagonal_(-torch.inf).amax(-1)
         if not (alike < halves).all():
             return row_signatures(rows)

@@ -5,7 +5,7 @@ import torch
 
 from hooksim.accumulators import order
 from hooksim.accumulators.order import OrderAccumulator
-from hooksim.errors import ShapeError
+from hooksim.errors import ConfigError, ShapeError
 
 ROWS = [torch.randn(8, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
 
@@ -49,3 +49,18 @@ def test_sums_that_were_loaded_in_another_order_are_of_the_same_layers():
     loaded = OrderAccumulator().load_state_dict(dict(sorted(sums.state_dict().items())))
     more = [scale**2 * ROWS[2] for scale in range(1, 13)], [ROWS[1]]
     torch.testing.assert_close(loaded.update(*more).compute(), sums.update(*more).compute())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state | {"sides.0.within": state["sides.0.within"][:1]},
+        lambda state: {name: each for name, each in state.items() if name != "sides.0.means.1"},
+        lambda state: {name: each for name, each in state.items() if ".means." not in name},
+    ],
+    ids=["shorter", "one mean missing", "no means"],
+)
+def test_incomplete_sums_are_not_loaded(change):
+    sums = OrderAccumulator().update([ROWS[0], ROWS[1]], [ROWS[1], ROWS[2]])
+    with pytest.raises(ConfigError, match="do not fit"):
+        OrderAccumulator().load_state_dict(change(sums.state_dict()))
