@@ -9,6 +9,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
+from hooksim.accumulators.merging import combined
 from hooksim.blocks.block import Block, Origin, read_counts
 from hooksim.blocks.pieces import Piece, block_of
 from hooksim.blocks.strip import Strip
@@ -24,11 +25,9 @@ __all__ = [
     "SideNames",
     "SidePair",
     "accumulate",
-    "combined",
 ]
 
 
-_LARGEST = ("peak", "width")  # entries of a state that are no sums
 _OPTIONS = "options"  # what the sums were taken with
 
 
@@ -273,32 +272,6 @@ class Accumulator(ABC):
             raise NotEnoughSamplesError(
                 f"{type(self).__name__}: no samples yet, nothing to compute."
             )
-
-
-def combined(state: TensorDict, other: TensorDict) -> TensorDict:
-    """Two states as one, in memory of its own: sums added, of `peak` and `width` the larger.
-
-    Args:
-        state: May be empty.
-        other: Of the same structure, unless `state` is empty.
-
-    Raises:
-        ShapeError: They belong to different layers.
-    """
-    if state.is_empty():
-        return other.clone()
-
-    def join(name: Any, mine: Tensor, theirs: Tensor) -> Tensor:
-        if mine.shape != theirs.shape:
-            raise ShapeError(
-                f"sums {'.'.join(name)}: expected shape {tuple(mine.shape)}, got "
-                f"{tuple(theirs.shape)}. Every block must have the same layers."
-            )
-        theirs = theirs.to(mine.device)
-        return torch.maximum(mine, theirs) if name[-1] in _LARGEST else mine + theirs
-
-    joined = state.named_apply(join, other, nested_keys=True)
-    return TensorDict() if joined is None else joined
 
 
 def _check_rows(sides: Sequence[Sequence[Tensor]], pairs: Sequence[SidePair], minimum: int) -> None:

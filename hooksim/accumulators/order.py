@@ -8,9 +8,10 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from hooksim.accumulators.base import Accumulator, BlockSums, SideNames, SidePair
+from hooksim.accumulators.merging import check_same_layers
 from hooksim.blocks.block import Block
 from hooksim.blocks.strip import Strip
-from hooksim.errors import Note, ShapeError
+from hooksim.errors import Note
 
 __all__ = ["OrderAccumulator"]
 
@@ -112,7 +113,7 @@ class OrderAccumulator(Accumulator):
         if self._state.is_empty():
             self._state = _copied(state)
             return
-        _check_same(self._state, state)
+        check_same_layers(self._state, state)
         device = self._state["blocks"].device
         sides = self._state["sides"].items()
         self._state = TensorDict(
@@ -130,21 +131,6 @@ def _copied(state: TensorDict) -> TensorDict:
     leaves: dict[Any, Any] = dict(state.items(True, True))
     copies = {id(each): each.clone() for each in leaves.values()}
     return TensorDict({name: copies[id(each)] for name, each in leaves.items()})
-
-
-def _check_same(state: TensorDict, other: TensorDict) -> None:
-    """Check that two states are of the same layers."""
-    own, others = (
-        {name: tuple(tensor.shape) for name, tensor in each.items(True, True)}
-        for each in (state, other)
-    )
-    for name in own | others:
-        expected, got = own.get(name, "none"), others.get(name, "none")
-        if expected != got:
-            raise ShapeError(
-                f"sums {'.'.join(name)}: expected shape {expected}, got {got}. "
-                "Every block must have the same layers."
-            )
 
 
 def _merged(mine: TensorDict, theirs: TensorDict) -> dict[str, Any]:

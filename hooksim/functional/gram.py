@@ -185,7 +185,7 @@ def mirror_panels(kernel: Tensor) -> Tensor:
     Returns:
         It.
     """
-    for panel_start, panel_stop in list(_panels(len(kernel)))[1:]:
+    for panel_start, panel_stop in list(_panels(len(kernel)))[1:]:  # left of the first is nothing
         for start in range(panel_start, panel_stop, _MIRRORED_ROWS):
             rows = slice(start, min(start + _MIRRORED_ROWS, panel_stop))
             kernel[:panel_start, rows] = kernel[rows, :panel_start].mT
